@@ -1,0 +1,1 @@
+"""Measurements of threadkeep against LangGraph, each side in its own process, interleaved in one run."""

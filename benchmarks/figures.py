@@ -1,0 +1,70 @@
+"""The figures to reach: what is compared, in which unit, and the target."""
+
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    """A bound for ours: as a multiple of the reference's figure, or absolute in the figure's unit."""
+
+    bound: float
+    absolute: bool = False
+
+
+class Figure(NamedTuple):
+    """One line of the table; `metric` may be a quotient `a/b` of two metrics of the same workload."""
+
+    workload: str
+    metric: str
+    what: str
+    unit: str
+    targets: tuple[Target, ...] = ()
+    more_is_better: bool = False
+    full_only: bool = False
+    limit: str | None = None
+
+
+def rate_of(workload: str, what: str, unit: str, bound: float) -> Figure:
+    metric = f"{unit.removesuffix('/s')}_per_s"
+    return Figure(workload, metric, what, unit, (Target(bound),), more_is_better=True)
+
+
+def chat_figures(workload: str, kind: str, reads: tuple[float, float]) -> list[Figure]:
+    def row(metric: str, what: str, unit: str, target: Target) -> Figure:
+        return Figure(workload, metric, f"chat of 500 turns, {kind}: {what}", unit, (target,), full_only=True)
+
+    return [
+        row("stored_mb", "stored", "MB", Target(4, absolute=True)),
+        row("written_mb", "written to disk", "MB", Target(20, absolute=True)),
+        row("early_ms", "turns 1–50", "ms", Target(1 / 4)),
+        row("late_ms", "turns 451–500", "ms", Target(1 / 15)),
+        row("late_ms/early_ms", "growth of a turn", "×", Target(1.5, absolute=True)),
+        row("get_state_ms", "get_state at the end", "ms", Target(reads[0])),
+        row("history_ms", "history page of 20", "ms", Target(reads[1])),
+    ]
+
+
+FIGURES: list[Figure] = [
+    Figure("start", "ms", "import StateGraph, fresh process", "ms", (Target(100, absolute=True),)),
+    Figure("start", "rss_mb", "the same: peak memory", "MB", (Target(25, absolute=True),)),
+    Figure("start", "modules", "the same: modules loaded", "modules"),
+    rate_of("line-sync", "line of 50 nodes, sync", "supersteps/s", 10),
+    rate_of("line-async", "line of 50 nodes, async", "supersteps/s", 8),
+    rate_of("line-async-sync-nodes", "line of 50 nodes, async with sync nodes", "supersteps/s", 3),
+    rate_of("sends-sync", "1,000 Sends in a step, sync", "tasks/s", 8),
+    rate_of("sends-async", "1,000 Sends in a step, async", "tasks/s", 10),
+    rate_of("line-memory", "line of 50 nodes, InMemorySaver", "supersteps/s", 4),
+    rate_of("line-sqlite", "line of 50 nodes, SQLite file", "supersteps/s", 4),
+    *chat_figures("chat-messages", "add_messages", (1 / 1.5, 1 / 4)),
+    *chat_figures("chat-dicts", "dicts and operator.add", (3, 1.5)),
+    Figure("chat-delta", "stored_mb", "the same against DeltaChannel: stored", "MB"),
+    Figure("chat-delta", "written_mb", "the same against DeltaChannel: written", "MB"),
+    rate_of("chats-32", "32 chats at once, AsyncSqliteSaver", "turns/s", 8),
+    rate_of("put-1", "put + 3 writes on SQLite, 1 thread", "steps/s", 1.2),
+    rate_of("put-8-threads", "put + 3 writes on SQLite, 8 threads", "steps/s", 6),
+    rate_of("put-32-tasks", "put + 3 writes on SQLite, 32 tasks", "steps/s", 6),
+    Figure("pause", "cycle_ms", "interrupt and resume, SQLite", "ms", (Target(1 / 4),)),
+    Figure("serde-messages", "dumps_ms", "200 LangChain messages: dumps", "ms", (Target(1 / 1.5),)),
+    Figure("serde-messages", "loads_ms", "200 LangChain messages: loads", "ms", (Target(1 / 2),)),
+    Figure("serde-nested", "dumps_ms", "nested dict: dumps", "ms", (Target(1 / 4),)),
+    Figure("serde-nested", "loads_ms", "nested dict: loads", "ms", (Target(1 / 2),)),
+]

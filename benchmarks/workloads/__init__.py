@@ -1,0 +1,29 @@
+"""The programs that are measured, by name. They import a library only through `benchmarks.api.Api`."""
+
+from benchmarks.scale import Workload
+from benchmarks.workloads import chat, chats, line, pause, puts, sends, serialise, start
+
+WORKLOADS: dict[str, Workload] = {
+    "start": Workload(start.start, start.bare_start),
+    "line-sync": Workload(line.line_sync, line.bare_line),
+    "line-async": Workload(line.line_async(line.add_one_async), line.bare_line),
+    "line-async-sync-nodes": Workload(line.line_async(line.add_one), line.bare_line),
+    "sends-sync": Workload(sends.sends_sync, sends.bare_threads),
+    "sends-async": Workload(sends.sends_async, sends.bare_asyncio),
+    "line-memory": Workload(line.line_memory, line.bare_line),
+    "line-sqlite": Workload(line.line_sqlite, line.bare_line_sqlite),
+    "chat-messages": Workload(chat.chat(chat.message_dialect), chat.bare_chat, whole=True),
+    "chat-dicts": Workload(chat.chat(chat.dict_dialect), chat.bare_chat, whole=True),
+    "chat-delta": Workload(chat.chat(chat.delta_dialect), whole=True),
+    "chats-32": Workload(chats.chats, chats.bare_chats),
+    "put-1": Workload(puts.puts(1), puts.bare_puts(1)),
+    "put-8-threads": Workload(puts.puts(8), puts.bare_puts(8)),
+    "put-32-tasks": Workload(puts.puts_async(32), puts.bare_puts(32)),
+    "pause": Workload(pause.pause, pause.bare_pause),
+    "serde-messages": Workload(
+        serialise.serialiser(serialise.messages), serialise.bare_msgpack(serialise.plain_messages)
+    ),
+    "serde-nested": Workload(
+        serialise.serialiser(serialise.nested), serialise.bare_msgpack(serialise.plain_nested)
+    ),
+}
