@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 # The bootstrap uses the very uv that the lock file names.
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"$$/\1/p;}' uv.lock)
+PYTHON_PATH = "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 UV := .tools/bin/uv
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -54,14 +55,14 @@ bench: $(VENV)/.stamp $(VENV)-bench/.stamp ## the figures against the reference 
 	@$(PY) -m benchmarks --reference-python $(VENV)-bench/bin/python $(ARGS)
 
 .PHONY: wheels
-wheels: $(VENV)/.stamp ## build every distribution into dist/
+wheels: $(UV) ## build every distribution into dist/
 	@rm -rf dist
-	@$(UV) build --quiet --all-packages --wheel --out-dir dist
+	@$(UV) build --quiet --all-packages --wheel --python $(PYTHON_PATH) --out-dir dist
 	@ls -1 dist/*.whl
 
 .PHONY: lock
 lock: $(UV) ## resolve uv.lock again (ARGS="--upgrade"), always against the public index
-	@$(UV) lock --no-config --default-index https://pypi.org/simple --python $(PYTHON) $(ARGS)
+	@$(UV) lock --no-config --default-index https://pypi.org/simple --python $(PYTHON_PATH) $(ARGS)
 
 .PHONY: clean
 clean: ## remove everything the targets above made
@@ -77,9 +78,9 @@ $(UV):
 	else $(PYTHON) -m pip install --quiet --target .tools uv==$(UV_VERSION); fi
 
 $(VENV)/.stamp: $(MANIFESTS) | $(UV)
-	@$(UV) sync --quiet --frozen --all-packages --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@$(UV) sync --quiet --frozen --all-packages --python $(PYTHON_PATH)
 	@touch $@
 
 $(VENV)-bench/.stamp: $(MANIFESTS) | $(UV)
-	@UV_PROJECT_ENVIRONMENT=$(VENV)-bench $(UV) sync --quiet --frozen --only-group bench --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@UV_PROJECT_ENVIRONMENT=$(VENV)-bench $(UV) sync --quiet --frozen --only-group bench --python $(PYTHON_PATH)
 	@touch $@

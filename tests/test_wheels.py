@@ -1,7 +1,7 @@
 """Each distribution installs alone from its wheel, brings only what it declares, and its types are seen.
 
-The wheels are built once, without build isolation (the lock file has the build backend), and installed by path
-into empty environments, so that no package of the same name elsewhere can take their place.
+The wheels are built once, without build isolation (the lock file has the build backend), and installed by
+path into empty environments, so that no package of the same name elsewhere can take their place.
 """
 
 from __future__ import annotations
