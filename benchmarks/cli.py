@@ -76,7 +76,9 @@ def run(options: argparse.Namespace) -> int:
     print(report.plain(rows))
     for failure in report.failures(results):
         print(f"\nfailed: {failure}")
-    if not options.quick:
+    if options.quick:
+        print("\nquick: the chats have 100 turns, and their targets are not judged")
+    else:
         print("\nfarthest from the target:", ", ".join(row.figure.what for row in report.worst(rows)))
     print(f"\n{time.perf_counter() - started:.0f} s; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     write(options, rows, results)
