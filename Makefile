@@ -20,6 +20,7 @@ CODE := $(MEMBERS) tests $(wildcard examples benchmarks)
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(VENV)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## this list
