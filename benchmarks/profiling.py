@@ -66,12 +66,14 @@ def short(path: str) -> str:
 
 
 def sampled(running: Iterator[Sample], count: int, top: int) -> str:
-    sampler = Sampler()
+    sampler, usual = Sampler(), sys.getswitchinterval()
+    sys.setswitchinterval(INTERVAL / 2)  # else a busy thread keeps the sampler waiting for 5 ms
     sampler.start()
     for _ in islice(running, count):
         pass
     sampler.stopped.set()
     sampler.join()
+    sys.setswitchinterval(usual)
     counts = sampler.samples
     total = max(sum(counts.on_top.values()), 1)
     lines = [f"{sum(counts.on_top.values())} samples of all threads, idle ones included"]
