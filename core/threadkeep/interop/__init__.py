@@ -1,0 +1,1 @@
+"""Bridges to other toolkits: one module each, the only one that imports its toolkit."""
