@@ -93,16 +93,21 @@ class Lab:
         return {"$returned": plain(value)}
 
     def saved(self, saver: Any, config: Any, **options: Any) -> list[Any]:
-        """The saver's own list of checkpoints, newest first, versions as small integers."""
+        """The saver's own list of checkpoints by namespace, newest first, versions as small integers."""
         if self.colour == "sync":
             rows = list(saver.list(config, **options))
         else:
             rows = self.wait(_drain(saver.alist(config, **options)))
+        rows.sort(key=lambda row: _namespace(row.config["configurable"]["checkpoint_ns"]))
         return [_ranked(row) for row in rows]
 
 
 async def _drain(items: Any) -> list[Any]:
     return [item async for item in items]
+
+
+def _namespace(name: str) -> list[str]:
+    return [part.split(":")[0] for part in name.split("|")]
 
 
 def _version(value: Any) -> int:
