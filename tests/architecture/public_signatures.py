@@ -7,4 +7,7 @@ for this API already call. Anything else is split, not listed here.
 from __future__ import annotations
 
 # file → qualified names
-PUBLIC_SIGNATURES: dict[str, set[str]] = {}
+PUBLIC_SIGNATURES: dict[str, set[str]] = {
+    # `graph.get_graph().draw_mermaid_png(...)` as programs call it.
+    "core/threadkeep/graph/draw.py": {"Graph.draw_mermaid_png"},
+}
