@@ -10,6 +10,7 @@ import enum
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -76,13 +77,20 @@ def _record(name: str, value: Any) -> Any:
 
 
 def plain_error(error: BaseException, words: Sequence[str]) -> Any:
-    """Class, nearest built-in base, the text of a built-in error, and which of `words` another's text has."""
+    """Class and text of a program's own error; else class, nearest built-in base, which of `words` the text has."""
     kind = type(error)
-    if kind.__module__ == "builtins" and not words:
+    if _raised_by_a_program(error):
         return {"$raised": kind.__name__, "text": str(error)}
     base = next(c for c in kind.__mro__ if c.__module__ == "builtins" and c is getattr(builtins, c.__name__, None))
     text = str(error)
     return {"$raised": kind.__name__, "is": base.__name__, "says": [word for word in words if word in text]}
+
+
+def _raised_by_a_program(error: BaseException) -> bool:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and Path(frame.tb_frame.f_code.co_filename).parent.name == "programs"
 
 
 def numbered(value: Any) -> Any:
