@@ -1,0 +1,1 @@
+"""The serialiser: values to bytes and back, types included, closed by default."""

@@ -1,0 +1,194 @@
+"""Which classes may be saved and loaded beside the built-in safe set, and under which name.
+
+Two sources: classes registered for the whole process (`register`), and the `Allowlist` of one serialiser.
+Loading finds a class among these only. Where the application allowed a module by name, that module may be
+imported to find it; a name that only stored bytes mention is never imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal, TypeVar, overload
+
+from threadkeep.checkpoint.serde.base import DeserializationError, SerializationError
+from threadkeep.checkpoint.serde.classes import Codec, codec_of, name_of
+from threadkeep.checkpoint.serde.values import ENCODERS
+
+__all__ = ["AllowedModules", "Allowlist", "InvalidModuleError", "NotAllowed", "register"]
+
+AllowedModules = Iterable[str | tuple[str, ...] | type]
+"""Module names, `(module, class name)` pairs, classes."""
+
+T = TypeVar("T")
+
+_codecs: Final[dict[type, Codec]] = {}
+_names: Final[dict[str, Codec]] = {}
+
+
+class InvalidModuleError(DeserializationError):
+    """Stored bytes name a class that is not on the allow-list."""
+
+    def __init__(self, message: str, *, type_name: str | None = None) -> None:
+        super().__init__(message, type_name=type_name)
+
+
+class NotAllowed(SerializationError):
+    """A value's class is not on the allow-list."""
+
+
+@overload
+def register(
+    cls: type[T],
+    *,
+    name: str | None = None,
+    to_state: Callable[[T], Any] | None = None,
+    from_state: Callable[[Any], T] | None = None,
+) -> type[T]: ...
+
+
+@overload
+def register(
+    *,
+    name: str | None = None,
+    to_state: Callable[[Any], Any] | None = None,
+    from_state: Callable[[Any], Any] | None = None,
+) -> Callable[[type[T]], type[T]]: ...
+
+
+def register(
+    cls: type[Any] | None = None,
+    *,
+    name: str | None = None,
+    to_state: Callable[[Any], Any] | None = None,
+    from_state: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Allow *cls* in every serialiser of this process. Gives *cls* back, so that it serves as a decorator.
+
+    Dataclasses, named tuples, enums, pydantic models and plain classes need nothing more: their attributes
+    are saved and put back without calling the constructor. Other classes, or other states, want both
+    functions: `to_state(obj)` gives a value that can be saved, `from_state(value)` builds the object from it.
+
+    *name* is what stored bytes call the class, by default `module:qualified name`. Give one to a class that
+    may move or be renamed. Registering a second class under a name replaces the first, as when a notebook
+    cell is run again.
+    """
+    if cls is None:
+        return lambda decorated: register(decorated, name=name, to_state=to_state, from_state=from_state)
+    if not isinstance(cls, type):
+        raise TypeError(f"register() takes a class, not {cls!r}")
+    if (to_state is None) != (from_state is None):
+        raise TypeError(
+            f"register({cls.__name__}) was given one of to_state and from_state: give both or neither"
+        )
+    if cls in ENCODERS or is_plain(cls):
+        return cls
+    if to_state is None or from_state is None:
+        codec = codec_of(cls, name)
+    else:
+        codec = Codec(cls, name or name_of(cls), to_state, from_state)
+    _codecs[cls] = codec
+    _names[codec.name] = codec
+    return cls
+
+
+def is_plain(cls: type) -> bool:
+    """Whether values of *cls* need no entry: what msgpack has itself, and TypedDicts (plain dicts)."""
+    return cls in (object, type(None), bool, int, float, str, bytes, bytearray, list, dict) or hasattr(
+        cls, "__total__"
+    )
+
+
+class Allowlist:
+    """What one serialiser allows beside the classes registered for the process. Immutable.
+
+    `everything` allows any class of a loaded module whose objects are data: it never imports one.
+    """
+
+    def __init__(self, allowed: AllowedModules = (), *, everything: bool = False) -> None:
+        self.everything = everything
+        self.allowed = frozenset(allowed)
+        self._modules = frozenset(entry for entry in self.allowed if isinstance(entry, str))
+        self._pairs = frozenset(_pair(entry) for entry in self.allowed if isinstance(entry, tuple))
+        self._codecs: dict[type, Codec] = {}
+        self._names: dict[str, Codec] = {}
+        for entry in self.allowed:
+            if isinstance(entry, type) and not is_plain(entry) and entry not in ENCODERS:
+                self._add(_codecs.get(entry) or codec_of(entry))
+
+    def extended(self, extra: AllowedModules) -> Allowlist:
+        """This list and *extra*."""
+        return Allowlist(self.allowed.union(extra), everything=self.everything)
+
+    def codec_for_class(self, cls: type) -> Codec | None:
+        """How to save objects of *cls*, or None if it is not allowed."""
+        codec = _codecs.get(cls) or self._codecs.get(cls)
+        if codec is None and self._allows(cls):
+            codec = codec_of(cls)
+            self._add(codec)
+        return codec
+
+    def codec_for_name(self, name: str) -> Codec:
+        """How to load what stored bytes call *name*. Raises `InvalidModuleError` if it is not allowed."""
+        codec = _names.get(name) or self._names.get(name)
+        if codec is None:
+            codec = codec_of(self._find(name))
+            self._add(codec)
+        return codec
+
+    def _add(self, codec: Codec) -> None:
+        self._codecs[codec.cls] = codec
+        self._names[codec.name] = codec
+
+    def _allows(self, cls: type) -> bool:
+        if self.everything:
+            return True
+        return self._allows_name(cls.__module__, cls.__qualname__)
+
+    def _allows_name(self, module: str, qualname: str) -> bool:
+        if module in self._modules or (module, qualname) in self._pairs:
+            return True
+        return (module, qualname.rpartition(".")[2]) in self._pairs
+
+    def _find(self, name: str) -> type:
+        module, _, qualname = name.partition(":")
+        if self._allows_name(module, qualname):
+            importlib.import_module(module)  # the application allowed it by name
+        elif not (self.everything and module in sys.modules):
+            raise InvalidModuleError(
+                f"the data holds a {module}.{qualname}, which is not on the allow-list. {remedy(qualname)}",
+                type_name=name,
+            )
+        found: Any = sys.modules[module]
+        for part in qualname.split("."):
+            found = vars(found).get(part)
+        if not isinstance(found, type) or name_of(found) != name:
+            raise InvalidModuleError(
+                f"module {module} has no class {qualname}, which the data holds", type_name=name
+            )
+        return found
+
+
+def remedy(class_name: str) -> str:
+    """What to do about a class that is not allowed."""
+    return (
+        f"Allow it with threadkeep.checkpoint.serde.jsonplus.register({class_name}),"
+        f" or for one serialiser with JsonPlusSerializer(allowed_modules=[{class_name}])"
+    )
+
+
+def _pair(entry: tuple[str, ...]) -> tuple[str, str]:
+    *module, name = entry
+    return ".".join(module), name
+
+
+def allowlist_from(
+    allowed_modules: AllowedModules | None, *older: AllowedModules | Literal[True] | None
+) -> Allowlist:
+    """One list from the parameters of a serialiser."""
+    given: list[str | tuple[str, ...] | type] = list(allowed_modules or ())
+    for entries in older:
+        if entries is not None and entries is not True:
+            given.extend(entries)
+    return Allowlist(given, everything=any(entries is True for entries in older))

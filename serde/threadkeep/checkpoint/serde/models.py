@@ -1,0 +1,207 @@
+"""Pydantic models, without validation: their fields are taken from and put back into the object directly.
+
+The state is the dict of the fields, or, where that does not say all, a list: fields, names of the fields that
+were not set by the caller (, extra, private). pydantic itself is never imported: a model brings it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from threadkeep.checkpoint.serde.base import DeserializationError
+
+__all__ = ["is_model", "model_functions"]
+
+_set = object.__setattr__
+
+
+def is_model(cls: type) -> bool:
+    """Whether *cls* is a pydantic (version 2) model."""
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and issubclass(cls, pydantic.BaseModel)
+
+
+def model_functions(
+    cls: Any, *, omit_defaults: bool = False
+) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """How to take apart and build a model.
+
+    With *omit_defaults* fields the caller did not set are left out where they hold a simple default: for
+    classes whose defaults do not change under stored data.
+    """
+    shape = _Shape(cls, frozenset(cls.model_fields), cls.model_config.get("extra") == "allow")
+    if omit_defaults:
+        return _dump_function(_omitting(cls)), _load_function(shape, _filling(shape))
+    return _dump_function(_all_fields(shape)), _load_function(shape, _checking(shape))
+
+
+class _Shape(NamedTuple):
+    cls: Any
+    fields: frozenset[str]
+    allows_extra: bool
+
+
+def _simple_defaults(cls: Any) -> dict[str, Any]:
+    """Defaults that are one unchangeable object, so that identity tells whether a field holds it."""
+    return {
+        name: field.default
+        for name, field in cls.model_fields.items()
+        if type(field.default) in (str, bool, type(None)) and field.default_factory is None
+    }
+
+
+def _empty_defaults(cls: Any) -> dict[str, type]:
+    """Fields that start as a new empty collection, with its type."""
+    return {
+        name: field.default_factory
+        for name, field in cls.model_fields.items()
+        if field.default_factory in (list, dict, set)
+    }
+
+
+def _all_fields(shape: _Shape) -> Callable[[Any], dict[str, Any]]:
+    names, count = shape.fields, len(shape.fields)
+
+    def fields_of(model: Any) -> dict[str, Any]:
+        fields: dict[str, Any] = model.__dict__
+        if len(fields) == count:
+            return fields
+        return {name: value for name, value in fields.items() if name in names}  # less cached properties
+
+    return fields_of
+
+
+def _omitting(cls: Any) -> Callable[[Any], dict[str, Any]]:
+    names = frozenset(cls.model_fields)
+    simple, empty = _simple_defaults(cls), _empty_defaults(cls)
+    simple_get, empty_get = simple.get, empty.get
+    absent = object()
+
+    def fields_of(model: Any) -> dict[str, Any]:
+        given = model.__pydantic_fields_set__
+        return {
+            name: value
+            for name, value in model.__dict__.items()
+            if name in given
+            or (
+                value is not simple_get(name, absent)
+                and (type(value) is not empty_get(name) or value)
+                and name in names
+            )
+        }
+
+    return fields_of
+
+
+def _dump_function(fields_of: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Any]:
+    def dump(model: Any) -> Any:
+        fields = fields_of(model)
+        given, extra = model.__pydantic_fields_set__, model.__pydantic_extra__
+        private = model.__pydantic_private__
+        if not extra and private is None:
+            if fields.keys() == given:
+                return fields
+            return [fields, [name for name in fields if name not in given]]
+        unset = [name for name in (*fields, *(extra or ())) if name not in given]
+        return [fields, unset, extra or None, private]
+
+    return dump
+
+
+def _load_function(shape: _Shape, whole: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], Any]:
+    cls, names, allows_extra = shape
+    private_attributes = dict(cls.__private_attributes__)
+    new = cls.__new__
+
+    def load(state: Any) -> Any:
+        extra = private = None
+        if type(state) is dict:
+            given = set(state)
+        else:
+            state, unset, extra, private = _parts(state)
+            given = {*state, *extra}.difference(unset)
+        fields = whole(state)
+        if not given <= names:
+            given &= {*names, *(extra or ())}
+        model = new(cls)
+        _set(model, "__dict__", fields)
+        _set(model, "__pydantic_fields_set__", given)
+        _set(model, "__pydantic_extra__", (extra or {}) if allows_extra else None)
+        _set(
+            model,
+            "__pydantic_private__",
+            _private(private, private_attributes) if private_attributes else None,
+        )
+        return model
+
+    return load
+
+
+def _parts(state: Any) -> tuple[dict[str, Any], list[str], dict[str, Any], dict[str, Any] | None]:
+    """A state in list form, its parts checked: anything can stand in hostile bytes."""
+    fields, unset, *rest = state[:4]
+    extra, private = rest or (None, None)
+    if type(fields) is not dict or type(unset) is not list:
+        raise ValueError("not the state of a model")
+    if type(extra or {}) is not dict or type(private or {}) is not dict:
+        raise ValueError("not the state of a model")
+    return fields, unset, extra or {}, private
+
+
+def _checking(shape: _Shape) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    cls, names, _ = shape
+
+    def whole(state: dict[str, Any]) -> dict[str, Any]:
+        return state if state.keys() == names else _completed(cls, state)
+
+    return whole
+
+
+def _filling(shape: _Shape) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    cls, names, _ = shape
+    simple, empty = _simple_defaults(cls), list(_empty_defaults(cls).items())
+    template = {name: simple.get(name) for name in cls.model_fields}
+    required = names - simple.keys() - dict(empty).keys()
+
+    def whole(state: dict[str, Any]) -> dict[str, Any]:
+        if not required <= state.keys():
+            return _completed(cls, state)
+        fields = {**template, **state}
+        if len(fields) != len(template):
+            return _completed(cls, state)
+        for name, make in empty:
+            if name not in state:
+                fields[name] = make()
+        return fields
+
+    return whole
+
+
+def _completed(cls: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """*state* in the order of the class's fields: defaults for what it lacks, nothing unknown."""
+    whole = {}
+    for name, field in cls.model_fields.items():
+        if name in state:
+            whole[name] = state[name]
+        elif not field.is_required():
+            whole[name] = field.get_default(call_default_factory=True, validated_data=whole)
+        else:
+            raise DeserializationError(
+                f"saved state of {cls.__module__}:{cls.__qualname__} has no {name!r},"
+                " and the field has no default",
+                type_name=f"{cls.__module__}:{cls.__qualname__}",
+            )
+    return whole
+
+
+def _private(saved: dict[str, Any] | None, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Private attributes as saved; those the saved object did not have yet take their defaults."""
+    found = {} if saved is None else saved
+    if saved is None:
+        for name, attribute in attributes.items():
+            value = attribute.get_default()
+            if type(value).__name__ != "PydanticUndefinedType":
+                found[name] = value
+    return found
