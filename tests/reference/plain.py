@@ -79,7 +79,7 @@ def _record(name: str, value: Any) -> Any:
 def plain_error(error: BaseException, words: Sequence[str]) -> Any:
     """Class and text of a program's own error; else class, nearest built-in base, which of `words` the text has."""
     kind = type(error)
-    if _raised_by_a_program(error):
+    if not words and _raised_by_a_program(error):
         return {"$raised": kind.__name__, "text": str(error)}
     base = next(c for c in kind.__mro__ if c.__module__ == "builtins" and c is getattr(builtins, c.__name__, None))
     text = str(error)
