@@ -57,7 +57,7 @@ class StepTimeoutError(TimeoutError):
     """A superstep took longer than the graph's `step_timeout` (seconds)."""
 
 
-class UnknownInterruptError(Exception):
+class UnknownInterruptError(RuntimeError):
     """A resume does not match what the thread waits for.
 
     `reason` is "not_pending" (an id that is not waiting), "empty_map" or "ambiguous" (one value, several waiting).

@@ -1,0 +1,190 @@
+"""How a run begins: with new input, with a command, or by going on where the thread stands.
+
+Pure: it changes the run and queues what is to be saved. Bad input is refused before anything is queued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from threadkeep.checkpoint.base import CheckpointTuple
+from threadkeep.constants import END, INPUT, NULL_TASK_ID, RESUME, START, TASKS
+from threadkeep.errors import EmptyInputError, InvalidUpdateError, UnknownInterruptError
+from threadkeep.pregel import emit
+from threadkeep.pregel.apply import Written, apply_writes
+from threadkeep.pregel.node import Writes
+from threadkeep.pregel.plan import pending_interrupts, plan
+from threadkeep.pregel.run import Run
+from threadkeep.pregel.saving import save_point, save_writes
+from threadkeep.types import Command, Send
+
+
+def begin(run: Run, given: Any, saved: CheckpointTuple | None) -> None:
+    """Bring the run to its first superstep.
+
+    Raises `EmptyInputError` (nothing given and nothing to go on with), `InvalidUpdateError` and
+    `UnknownInterruptError` (a command that does not fit the thread), `RuntimeError` (resume without saver).
+    """
+    run.step = (saved.metadata.get("step", -2) if saved else -2) + 1
+    run.stop = run.step + run.recursion_limit + 1
+    if _goes_on(run, given, saved):
+        _go_on(run, given if isinstance(given, Command) else None)
+        return
+    if isinstance(given, Command):
+        writes = _command_writes(run, given)
+        given = given.update if given.update is not None else {}
+        extra = [(name, value) for name, value in writes if name == TASKS or name not in run.graph.state_keys]
+    elif given is None:
+        raise EmptyInputError("There is no input, and the thread has nothing to go on with.")
+    else:
+        extra = []
+    _begin_anew(run, given, extra)
+
+
+def _goes_on(run: Run, given: Any, saved: CheckpointTuple | None) -> bool:
+    """Whether the run continues a checkpoint instead of starting on an input."""
+    if isinstance(given, Command) and given.resume is not None:
+        if run.saver is None:
+            raise RuntimeError("Command(resume=...) needs a checkpointer: compile(checkpointer=...).")
+        if saved is None:
+            raise EmptyInputError("Command(resume=...): the thread has no checkpoint, so nothing waits for an answer.")
+    if saved is None:
+        return False
+    if run.parent is None:
+        return given is None or isinstance(given, Command)
+    return _belongs_to_task(run, saved)
+
+
+def _belongs_to_task(run: Run, saved: CheckpointTuple) -> bool:
+    """Whether a subgraph's checkpoint was made by the very task that runs it now, and is to be continued."""
+    parent = run.parent
+    assert parent is not None
+    if not (parent.run.resuming or parent.attempt > 1):
+        return False
+    if saved.metadata.get("parents", {}).get(parent.run.ns) != parent.checkpoint_id:
+        return False
+    return not parent.run.replaying or _unfinished(run)
+
+
+def _unfinished(run: Run) -> bool:
+    run.updated = None
+    return bool(plan(run))
+
+
+def _begin_anew(run: Run, given: Any, extra: Writes) -> None:
+    """Write the input; tasks that an earlier run left open are dropped."""
+    if run.parent is not None and not run.graph.own_memory and run.saved_id is not None:
+        # A task that runs again from the start: its subgraph starts empty, beside what it left before.
+        saved_id = run.saved_id
+        run.restore(None)
+        run.saved_id, run.fork = saved_id, True
+    _apply_null_writes(run)
+    run.updated = None
+    dropped = [Written(task.name, (), task.triggers, task.path) for task in plan(run)]
+    run.updated = apply_writes(run, [*dropped, Written(INPUT, [(START, given), *extra])])
+    run.seen.setdefault(INPUT, {})
+    save_point(run, "input")
+
+
+def _go_on(run: Run, command: Command[Any] | None) -> None:
+    run.resuming = True
+    run.replaying = run.explicit_id is not None and (run.parent is None or run.parent.run.replaying)
+    run.fork = run.explicit_id is not None
+    if run.parent is not None:
+        run.replaying = run.parent.run.replaying
+        run.answers = run.parent.run.answers
+    writes: Writes = []
+    if command is not None:
+        writes = _command_writes(run, command)
+        _take_resume(run, command.resume)
+    elif run.parent is None:
+        _offer_stored_answer(run)
+    _apply_null_writes(run)
+    if writes:
+        save_writes(run, NULL_TASK_ID, writes)
+        apply_writes(run, [Written(INPUT, writes)])
+    run.mark_input_seen()
+    run.updated = None
+    run.metadata = dict(run.metadata)
+    emit.values(run, None)
+
+
+def _apply_null_writes(run: Run) -> None:
+    """Writes of commands that wait on this checkpoint become part of the state."""
+    stored = [(name, value) for task_id, name, value in run.pending if task_id == NULL_TASK_ID and name != RESUME]
+    if stored:
+        apply_writes(run, [Written(INPUT, stored)])
+
+
+def _take_resume(run: Run, resume: Any) -> None:
+    if resume is None:
+        return
+    if isinstance(resume, dict) and all(_is_interrupt_id(key) for key in resume):
+        run.answers = resume
+        return
+    waiting = [asked.id for found in pending_interrupts(run).values() for asked in found]
+    if len(set(waiting)) > 1:
+        raise UnknownInterruptError(
+            f"{len(waiting)} interrupts wait for an answer: resume with a dict from interrupt id to answer, "
+            f"Command(resume={{id: value}}). Waiting: {', '.join(waiting)}.",
+            reason="ambiguous",
+            pending_ids=waiting,
+        )
+    run.offer_answer(resume)
+    run.pending = [write for write in run.pending if write[:2] != (NULL_TASK_ID, RESUME)]
+    save_writes(run, NULL_TASK_ID, [(RESUME, resume)])
+
+
+def _is_interrupt_id(key: Any) -> bool:
+    return isinstance(key, str) and len(key) == 32 and all(char in "0123456789abcdef" for char in key)
+
+
+def _offer_stored_answer(run: Run) -> None:
+    """An answer that was stored before a crash, and that no task has taken, is offered again."""
+    stored = [value for task_id, name, value in run.pending if (task_id, name) == (NULL_TASK_ID, RESUME)]
+    taken = [
+        value[-1]
+        for task_id, name, value in run.pending
+        if name == RESUME and task_id != NULL_TASK_ID and isinstance(value, list) and value
+    ]
+    if stored and stored[-1] not in taken:
+        run.offer_answer(stored[-1])
+
+
+def _command_writes(run: Run, command: Command[Any]) -> Writes:
+    """The writes of a command that came from outside the graph."""
+    if command.graph is not None:
+        raise InvalidUpdateError(f"A command from outside cannot go to another graph (graph={command.graph!r}).")
+    if command.update is None and command.resume is None and not command.goto:
+        raise EmptyInputError("The command says nothing: give it an update, a resume or a goto.")
+    return [*goto_writes(run.graph.nodes, command.goto), *update_writes(run, command.update)]
+
+
+def update_writes(run: Run, update: Any) -> Writes:
+    """The writes of an update that came from outside the graph, for the state keys that exist."""
+    if update is None:
+        return []
+    writes: Writes = run.graph.nodes[START].write(update)
+    return [(name, value) for name, value in writes if name in run.graph.state_keys]
+
+
+def goto_writes(nodes: Any, goto: Any) -> Writes:
+    """The writes that make nodes run next. Raises `InvalidUpdateError` for one that does not exist."""
+    targets: Sequence[Any] = goto if isinstance(goto, list | tuple | set) else (goto,)
+    writes: Writes = []
+    for target in targets:
+        name = target.node if isinstance(target, Send) else target
+        if name == END and not isinstance(target, Send):
+            continue
+        if name not in nodes or name == START:
+            raise InvalidUpdateError(f"goto names the unknown node {name!r}. Nodes: {', '.join(known_nodes(nodes))}.")
+        writes.append((TASKS, target) if isinstance(target, Send) else (f"branch:to:{name}", None))
+    return writes
+
+
+def known_nodes(nodes: Any) -> list[str]:
+    """The names that a program may route to."""
+    return [name for name in nodes if name != START]
+
+

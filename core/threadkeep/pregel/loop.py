@@ -1,0 +1,182 @@
+"""The superstep loop: plan, execute, apply, checkpoint.
+
+One generator that yields effects and is sent their replies. It decides everything and does nothing itself, so
+that threads and an event loop run the same program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import Any
+
+from threadkeep.constants import ERROR, INTERRUPT, START
+from threadkeep.errors import ErrorCode, GraphBubbleUp, GraphInterrupt, GraphRecursionError
+from threadkeep.pregel import emit
+from threadkeep.pregel.apply import apply_writes
+from threadkeep.pregel.effects import Cancel, Effect, Execute, Load, Reply, Save, Wait
+from threadkeep.pregel.entry import begin
+from threadkeep.pregel.plan import match_pending, plan
+from threadkeep.pregel.run import Run
+from threadkeep.pregel.saving import path_text, save_config, save_point, save_writes
+from threadkeep.pregel.task import Task
+from threadkeep.types import Interrupt
+
+Steps = Generator[Effect, Reply, Any]
+
+
+def superstep_loop(run: Run, given: Any) -> Steps:
+    """Runs the graph. Returns the values of the output keys; raises what a node raised.
+
+    In a subgraph a pause is raised too (`GraphInterrupt`); at the root it is in `run.interrupts`.
+    """
+    saved = None
+    if run.saver is not None:
+        saved = yield Load(save_config(run, run.explicit_id))
+    run.restore(saved)
+    begin(run, given, saved)
+    try:
+        while True:
+            if run.step > run.stop:
+                raise _too_many_steps(run)
+            tasks = plan(run)
+            if run.resuming:
+                match_pending(run, tasks, reuse=not run.replaying)
+            emit.checkpoint(run, tasks)
+            if not tasks:
+                break
+            if run.before and _stops_at(run, run.before, tasks):
+                run.paused = True
+                emit.breakpoint_reached(run)
+                break
+            yield from _step(run, tasks)
+            if run.paused:
+                break
+            if run.after and _stops_at(run, run.after, tasks):
+                run.paused = True
+                emit.checkpoint(run, plan(run))
+                emit.breakpoint_reached(run)
+                break
+    finally:
+        # Also when a node raised: what its siblings finished is kept.
+        if run.ops and not run.stopped:
+            yield Save(_take_ops(run), True)
+    if run.paused and run.parent is not None:
+        raise GraphInterrupt(tuple(run.interrupts))
+    return run.output()
+
+
+def _step(run: Run, tasks: list[Task]) -> Steps:
+    """One superstep: all tasks to their end, then their writes into the channels and into a checkpoint."""
+    emit.task_starts(run, tasks)
+    for task in tasks:
+        if task.cached:
+            emit.task_ends(run, task)
+    todo = [task for task in tasks if not task.done]
+    if len(todo) == 1 and todo[0].name == START and not todo[0].node.branches:
+        # The input's own task calls nothing of the user's: no effect is needed for it.
+        todo[0].writes = todo[0].node.write(todo[0].input)
+        todo[0].done = True
+        _ended(run, todo[0])
+    elif todo:
+        yield from _execute(run, todo)
+    if run.paused:
+        _show_partial(run, tasks)
+        return
+    run.updated = apply_writes(run, tasks)
+    run.resuming = False
+    if run.modes:
+        emit.values(run, {name for task in tasks for name, _ in task.writes})
+    save_point(run, "loop")
+
+
+def _execute(run: Run, todo: list[Task]) -> Steps:
+    """Run tasks in parallel. Each outcome is queued as it comes; the first error stops the others and is raised."""
+    if run.ops and run.durability != "exit":
+        yield Save(_take_ops(run), run.durability == "sync")
+    several = len(todo) > 1
+    waiting = len(todo)
+    failed: Task | None = None
+    finished = yield Execute(todo)
+    while True:
+        for task in finished:
+            waiting -= 1
+            if _ended(run, task) and failed is None:
+                failed = task
+        if several and waiting and run.ops and run.durability != "exit":
+            yield Save(_take_ops(run), run.durability == "sync")
+        if not waiting:
+            break
+        if failed is not None:
+            finished = yield Cancel()
+            continue
+        finished = yield Wait()
+    if failed is not None:
+        assert failed.error is not None
+        raise failed.error
+
+
+def _ended(run: Run, task: Task) -> bool:
+    """Note the outcome of a task. True where it failed, or leaves the graph."""
+    error = task.error
+    if error is None:
+        if run.saver is not None:
+            save_writes(run, task.id, task.writes + task.special_writes(), path_text(task))
+        if run.modes:
+            emit.task_ends(run, task)
+        return False
+    if isinstance(error, GraphInterrupt):
+        _paused(run, task, error)
+        return False
+    if isinstance(error, asyncio.CancelledError):
+        return True
+    if isinstance(error, GraphBubbleUp):
+        return True
+    if isinstance(error, Exception):
+        save_writes(run, task.id, [(ERROR, error), *task.special_writes()], path_text(task))
+        if run.modes:
+            emit.task_fails(run, task)
+    return True
+
+
+def _paused(run: Run, task: Task, pause: GraphInterrupt) -> None:
+    asked: tuple[Interrupt, ...] = tuple(pause.args[0]) if pause.args else ()
+    writes: list[tuple[str, Any]] = [(INTERRUPT, list(asked))] if asked else []
+    if writes := [*writes, *task.special_writes()]:
+        save_writes(run, task.id, writes, path_text(task))
+    run.paused = True
+    run.interrupts.extend(asked)
+    if run.modes:
+        emit.task_pauses(run, task, asked)
+
+
+def _show_partial(run: Run, tasks: list[Task]) -> None:
+    """A paused step shows what its finished tasks wrote. The checkpoint stays as it was."""
+    finished = [task for task in tasks if task.done and task.error is None]
+    if finished:
+        versions, run.versions = run.versions, None
+        apply_writes(run, finished)
+        run.versions = versions
+        emit.values(run, {name for task in finished for name, _ in task.writes})
+
+
+def _take_ops(run: Run) -> list[Any]:
+    ops, run.ops = run.ops, []
+    return ops
+
+
+def _stops_at(run: Run, names: str | tuple[str, ...], tasks: list[Task]) -> bool:
+    """Whether a breakpoint holds the run: something changed since the last one, and one of its nodes is due."""
+    assert run.versions is not None
+    seen = run.seen.get(INTERRUPT, {})
+    if not any(name not in seen or version > seen[name] for name, version in run.versions.items()):
+        return False
+    return any(not task.node.hidden if names == "*" else task.name in names for task in tasks)
+
+
+def _too_many_steps(run: Run) -> GraphRecursionError:
+    return GraphRecursionError(
+        f"The graph {run.graph.name!r} did not end within its recursion limit of {run.recursion_limit} supersteps. "
+        'Raise it for one run with config={"recursion_limit": n} or for all with compile(recursion_limit=n). '
+        f"[{ErrorCode.GRAPH_RECURSION_LIMIT.value}]"
+    )

@@ -1,0 +1,444 @@
+"""The compiled graph: what programs call. Thin: each method sets up a run and drives it in one colour."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, cast
+
+from typing_extensions import Self, TypeVar
+
+from threadkeep.channels.base import BaseChannel
+from threadkeep.config import DEFAULT_RECURSION_LIMIT, RunnableConfig, merge_configs
+from threadkeep.constants import INTERRUPT
+from threadkeep.managed import ManagedValue
+from threadkeep.pregel import history
+from threadkeep.pregel.loop import superstep_loop
+from threadkeep.pregel.node import PregelNode
+from threadkeep.pregel.run import Chunk, Run
+from threadkeep.pregel.run_asyncio import adrive
+from threadkeep.pregel.run_threads import drive
+from threadkeep.pregel.start import StreamSettings, start_run
+from threadkeep.pregel.workers import pool
+from threadkeep.types import All, Checkpointer, Command, Durability, StateSnapshot, StateUpdate, StreamMode
+
+if TYPE_CHECKING:
+    from threadkeep.store.base import BaseStore
+
+StateT = TypeVar("StateT", default=Any)
+ContextT = TypeVar("ContextT", default=None)
+InputT = TypeVar("InputT", default=Any)
+OutputT = TypeVar("OutputT", default=Any)
+
+Modes = StreamMode | Sequence[StreamMode]
+Breakpoints = All | Sequence[str]
+
+
+class Pregel(Generic[StateT, ContextT, InputT, OutputT]):
+    """A graph that runs. Made by `StateGraph.compile`; safe to share between threads and event loops.
+
+    `invoke`, `stream`, `batch` and the methods on a thread's state each have an async twin with the prefix "a".
+    """
+
+    stream_mode: StreamMode = "updates"
+
+    def __init__(
+        self,
+        *,
+        nodes: dict[str, PregelNode],
+        channels: dict[str, BaseChannel[Any, Any]],
+        managed: Mapping[str, type[ManagedValue]],
+        state_keys: Sequence[str],
+        input_channels: str,
+        output_channels: str | tuple[str, ...],
+        stream_channels: str | tuple[str, ...],
+        name: str,
+    ) -> None:
+        self.nodes = nodes
+        self.channels = channels
+        self.managed = dict(managed)
+        self.state_keys = dict.fromkeys(state_keys)
+        self.input_channels = input_channels
+        self.output_channels = output_channels
+        self.stream_channels = stream_channels
+        self.name = name
+        self.checkpointer: Checkpointer = None
+        self.store: BaseStore | None = None
+        self.interrupt_before_nodes: tuple[str, ...] | str = ()
+        self.interrupt_after_nodes: tuple[str, ...] | str = ()
+        self.debug = False
+        self.step_timeout: float | None = None
+        """Seconds that a superstep may take; None: as long as it likes."""
+        self.recursion_limit = DEFAULT_RECURSION_LIMIT
+        self.context_schema: type[Any] | None = None
+        self.config: RunnableConfig | None = None
+        self.trigger_to_nodes: dict[str, list[str]] = {}
+        for node in nodes.values():
+            for trigger in node.triggers:
+                self.trigger_to_nodes.setdefault(trigger, []).append(node.name)
+        self.volatile = frozenset(name for name, channel in channels.items() if channel.volatile)
+        self.consuming = _overriding(channels, "consume")
+        self.finishing = _overriding(channels, "finish")
+
+    @property
+    def own_memory(self) -> bool:
+        """Whether the graph, as a subgraph, keeps its state from one run of the parent to the next."""
+        return self.checkpointer is True
+
+    def get_name(self) -> str:
+        """The name that the graph has as a node."""
+        return self.name
+
+    def copy(self, update: Mapping[str, Any] | None = None) -> Self:
+        """A graph with the same nodes and some attributes changed."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.__dict__.update(update or {})
+        return new
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> Self:
+        """The graph with a config that every run starts from."""
+        return self.copy({"config": merge_configs(self.config, config, kwargs)})
+
+    # Running
+
+    def stream(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: Modes | None = None,
+        print_mode: Modes = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Breakpoints | None = None,
+        interrupt_after: Breakpoints | None = None,
+        durability: Durability | None = None,
+        subgraphs: bool = False,
+        debug: bool | None = None,
+    ) -> Iterator[Any]:
+        """Chunks of a run, as they come.
+
+        A chunk is the payload of the mode; `(mode, payload)` for a list of modes; with `subgraphs`, the namespace
+        (a tuple, empty for this graph) stands in front. See the README for the modes.
+
+        Raises what a node raised, `GraphRecursionError`, `InvalidUpdateError`, `EmptyInputError`.
+        """
+        settings = StreamSettings.of(self, stream_mode, print_mode, subgraphs, debug)
+        run, chunks = self._start(
+            config, context, settings, output_keys or self.stream_channels,
+            interrupt_before, interrupt_after, durability,
+        )  # fmt: skip
+        for chunk in drive(run, superstep_loop(run, input), chunks, settings.live):
+            yield from settings.shown(chunk)
+
+    async def astream(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: Modes | None = None,
+        print_mode: Modes = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Breakpoints | None = None,
+        interrupt_after: Breakpoints | None = None,
+        durability: Durability | None = None,
+        subgraphs: bool = False,
+        debug: bool | None = None,
+    ) -> AsyncIterator[Any]:
+        """As `stream`."""
+        settings = StreamSettings.of(self, stream_mode, print_mode, subgraphs, debug)
+        run, chunks = self._start(
+            config, context, settings, output_keys or self.stream_channels,
+            interrupt_before, interrupt_after, durability,
+        )  # fmt: skip
+        driven = adrive(run, superstep_loop(run, input), chunks, settings.live)
+        try:
+            async for chunk in driven:
+                for shown in settings.shown(chunk):
+                    yield shown
+        finally:
+            await driven.aclose()
+
+    def invoke(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: Modes = "values",
+        print_mode: Modes = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Breakpoints | None = None,
+        interrupt_after: Breakpoints | None = None,
+        durability: Durability | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The state's output keys after the run; where it paused, with its interrupts under `__interrupt__`.
+
+        With another `stream_mode` than "values", the list of all chunks. Raises as `stream`.
+        """
+        keys = output_keys or self.output_channels
+        if stream_mode != "values" or print_mode or kwargs:
+            chunks = self.stream(
+                input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=keys,
+                interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability, **kwargs,
+            )  # fmt: skip
+            return collected(chunks, stream_mode)
+        run, _ = self._start(config, context, None, keys, interrupt_before, interrupt_after, durability)
+        driving = drive(run, superstep_loop(run, input), None, False)
+        try:
+            next(driving)
+        except StopIteration as stop:
+            return with_interrupts(run, stop.value)
+        raise AssertionError("a run without consumers has no chunks")
+
+    async def ainvoke(
+        self,
+        input: InputT | Command[Any] | None,
+        config: RunnableConfig | None = None,
+        *,
+        context: ContextT | None = None,
+        stream_mode: Modes = "values",
+        print_mode: Modes = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Breakpoints | None = None,
+        interrupt_after: Breakpoints | None = None,
+        durability: Durability | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As `invoke`."""
+        keys = output_keys or self.output_channels
+        if stream_mode != "values" or print_mode or kwargs:
+            chunks = self.astream(
+                input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=keys,
+                interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability, **kwargs,
+            )  # fmt: skip
+            return collected([chunk async for chunk in chunks], stream_mode)
+        run, _ = self._start(config, context, None, keys, interrupt_before, interrupt_after, durability)
+        async for _ in adrive(run, superstep_loop(run, input), None, False):
+            raise AssertionError("a run without consumers has no chunks")
+        return with_interrupts(run, run.result)
+
+    def _start(
+        self,
+        config: RunnableConfig | None,
+        context: Any,
+        settings: StreamSettings | None,
+        keys: str | Sequence[str],
+        before: Breakpoints | None,
+        after: Breakpoints | None,
+        durability: Durability | None,
+    ) -> tuple[Run, deque[Chunk] | None]:
+        run = start_run(self, config, context, durability)
+        run.output_keys = self.checked_keys(keys)
+        run.before = self.checked_breakpoints(before, self.interrupt_before_nodes)
+        run.after = self.checked_breakpoints(after, self.interrupt_after_nodes)
+        if run.saver is not None or run.before or run.after:
+            run.versions = {}
+        return run, run.consume(settings.sink(run) if settings else None)
+
+    def checked_keys(self, keys: str | Sequence[str]) -> str | tuple[str, ...]:
+        """Output keys. Raises `ValueError` for an unknown one."""
+        listed = (keys,) if isinstance(keys, str) else tuple(keys)
+        for key in listed:
+            if key not in self.channels:
+                raise ValueError(f"output_keys names the unknown key {key!r}. Keys: {', '.join(self.state_keys)}.")
+        return keys if isinstance(keys, str) else listed
+
+    def checked_breakpoints(
+        self, given: Breakpoints | None, default: tuple[str, ...] | str
+    ) -> tuple[str, ...] | str:
+        """Nodes to stop at. Raises `ValueError` for an unknown one."""
+        if given is None:
+            return default
+        if isinstance(given, str):
+            given = "*" if given == "*" else (given,)
+        for name in given if given != "*" else ():
+            if name not in self.nodes:
+                raise ValueError(f"A breakpoint names the unknown node {name!r}. Nodes: {', '.join(self.nodes)}.")
+        return given if isinstance(given, str) else tuple(given)
+
+    def batch(
+        self,
+        inputs: Sequence[InputT | Command[Any] | None],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """The results of `invoke` for each input, in their order, run in parallel.
+
+        `config`: one for all, or one for each. The first error is raised, or returned in its place.
+        """
+        configs = _configs(inputs, config)
+        if not configs:
+            return []
+        limit = configs[0].get("max_concurrency")
+        call = _caught(self.invoke) if return_exceptions else self.invoke
+        if len(configs) == 1:
+            return [call(inputs[0], configs[0], **kwargs)]
+        if limit is None:
+            futures = [pool().submit(call, *pair, **kwargs) for pair in zip(inputs, configs, strict=True)]
+            return [future.result() for future in futures]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(limit) as own:
+            return list(own.map(lambda pair: call(*pair, **kwargs), zip(inputs, configs, strict=True)))
+
+    async def abatch(
+        self,
+        inputs: Sequence[InputT | Command[Any] | None],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """As `batch`."""
+        configs = _configs(inputs, config)
+        limit = configs[0].get("max_concurrency") if configs else None
+        gate = asyncio.Semaphore(limit or len(configs) or 1)
+
+        async def one(input: Any, own: RunnableConfig) -> Any:
+            async with gate:
+                return await self.ainvoke(input, own, **kwargs)
+
+        runs = [one(input, own) for input, own in zip(inputs, configs, strict=True)]
+        return list(await asyncio.gather(*runs, return_exceptions=return_exceptions))
+
+    # The state of a thread
+
+    def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """The state of a thread, newest or at the config's `checkpoint_id`; with `subgraphs`, theirs in the tasks.
+
+        An unknown thread has an empty state. Raises `ValueError` without a checkpointer or thread.
+        """
+        return history.perform(history.get_state(self, config, subgraphs))
+
+    async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """As `get_state`."""
+        return await history.aperform(history.get_state(self, config, subgraphs))
+
+    def get_state_history(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[StateSnapshot]:
+        """The states of a thread, newest first.
+
+        `filter`: metadata keys and the values they must equal. `before`: only older than this config's checkpoint.
+        """
+        where = history.address(self, config)
+        for saved in where.saver.list(where.config, filter=filter, before=before, limit=limit):
+            yield history.perform(history.snapshot(where, saved, False))
+
+    async def aget_state_history(
+        self,
+        config: RunnableConfig,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[StateSnapshot]:
+        """As `get_state_history`."""
+        where = history.address(self, config)
+        async for saved in where.saver.alist(where.config, filter=filter, before=before, limit=limit):
+            yield await history.aperform(history.snapshot(where, saved, False))
+
+    def update_state(
+        self,
+        config: RunnableConfig,
+        values: dict[str, Any] | Any | None,
+        as_node: str | None = None,
+        task_id: str | None = None,
+    ) -> RunnableConfig:
+        """Write to the state as if `as_node` had; returns the config of the new checkpoint.
+
+        Without `as_node`, the node that wrote last. A config with `checkpoint_id` forks from there. Raises
+        `InvalidUpdateError` where the node is unknown or ambiguous.
+        """
+        return self.bulk_update_state(config, [[StateUpdate(values, as_node, task_id)]])
+
+    async def aupdate_state(
+        self,
+        config: RunnableConfig,
+        values: dict[str, Any] | Any | None,
+        as_node: str | None = None,
+        task_id: str | None = None,
+    ) -> RunnableConfig:
+        """As `update_state`."""
+        return await self.abulk_update_state(config, [[StateUpdate(values, as_node, task_id)]])
+
+    def bulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """As `update_state`, for several updates a superstep and several supersteps in order."""
+        return cast(RunnableConfig, history.perform(history.update(self, config, supersteps)))
+
+    async def abulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """As `bulk_update_state`."""
+        return cast(RunnableConfig, await history.aperform(history.update(self, config, supersteps)))
+
+    def get_subgraphs(
+        self, *, namespace: str | None = None, recurse: bool = False
+    ) -> Iterator[tuple[str, Pregel[Any, Any, Any, Any]]]:
+        """The graphs that are nodes of this one: (name, or path with `|`; graph)."""
+        for node in self.nodes.values():
+            for graph in node.subgraphs:
+                if namespace is None or namespace == node.name:
+                    yield node.name, graph
+                rest = None
+                if namespace is not None:
+                    if not namespace.startswith(f"{node.name}|"):
+                        continue
+                    rest = namespace.removeprefix(f"{node.name}|")
+                if recurse or rest:
+                    for path, inner in graph.get_subgraphs(namespace=rest, recurse=recurse):
+                        yield f"{node.name}|{path}", inner
+
+
+def _overriding(channels: Mapping[str, BaseChannel[Any, Any]], method: str) -> tuple[str, ...]:
+    """The channels whose class does something in `method`."""
+    plain = getattr(BaseChannel, method)
+    return tuple(name for name, channel in channels.items() if getattr(type(channel), method) is not plain)
+
+
+def _configs(
+    inputs: Sequence[Any], config: RunnableConfig | Sequence[RunnableConfig] | None
+) -> list[RunnableConfig]:
+    if config is None or isinstance(config, Mapping):
+        return [cast(RunnableConfig, config or {})] * len(inputs)
+    if len(config) != len(inputs):
+        raise ValueError(f"There are {len(inputs)} inputs and {len(config)} configs.")
+    return list(config)
+
+
+def _caught(call: Callable[..., Any]) -> Callable[..., Any]:
+    def caught(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except Exception as error:
+            return error
+
+    return caught
+
+
+def with_interrupts(run: Run, output: Any) -> Any:
+    """A run's result, with what it waits for."""
+    if run.interrupts:
+        shown = list(run.interrupts)
+        return {**output, INTERRUPT: shown} if isinstance(output, dict) else {INTERRUPT: shown}
+    return None if output == {} and not run.values else output
+
+
+def collected(chunks: Any, mode: Modes) -> Any:
+    """The result of an invoke that was asked for chunks: the last values, or the list of all."""
+    found = list(chunks)
+    return (found[-1] if found else None) if mode == "values" else found

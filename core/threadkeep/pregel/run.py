@@ -1,0 +1,233 @@
+"""The state of one run of a graph: channels, versions, position, and where its chunks go.
+
+Only the loop changes it. It does no I/O.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from threadkeep.channels.base import MISSING, BaseChannel
+from threadkeep.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, SavePoint, SaveWrites
+from threadkeep.config import RunnableConfig
+from threadkeep.constants import INTERRUPT, NS_SEP
+from threadkeep.types import Durability, Interrupt, interrupt_id
+
+if TYPE_CHECKING:
+    from threadkeep.pregel.main import Pregel
+    from threadkeep.pregel.task import Task
+    from threadkeep.store.base import BaseStore
+
+Chunk = tuple[tuple[str, ...], str, Any]
+"""(namespace, stream mode, payload)"""
+PendingWrite = tuple[str, str, Any]
+"""(task id, channel, value)"""
+
+
+class Sink(NamedTuple):
+    """A consumer of chunks."""
+
+    modes: frozenset[str]
+    put: Callable[[Chunk], None]
+    subgraphs: bool
+    """Takes the chunks of subgraphs too."""
+
+
+def shown_config(thread_id: str | None, ns: str, checkpoint_id: str, parents: Mapping[str, str]) -> RunnableConfig:
+    """The config that names a checkpoint; of a subgraph's, also the checkpoints around it."""
+    configurable: dict[str, Any] = {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": checkpoint_id}
+    if ns:
+        configurable["checkpoint_map"] = {**parents, ns: checkpoint_id}
+    return {"configurable": configurable}
+
+
+class Run:
+    """One run. See the module."""
+
+    __slots__ = (
+        "_answer", "_answer_lock", "_run_key", "after", "answers", "before", "channels", "checkpoint_id", "chunks", "config",
+        "context", "durability", "explicit_id", "fork", "graph", "interrupts", "live", "max_version", "metadata",
+        "modes", "new_versions", "ns", "on_chunk", "ops", "output_keys", "parent", "parent_id", "parents", "paused", "pending",
+        "recursion_limit", "replaying", "result", "resuming", "saved_id", "saved_values", "saver", "seen", "sinks", "step",
+        "stop", "stopped", "store", "thread_id", "updated", "values", "versions",
+    )  # fmt: skip
+
+    def __init__(self, graph: Pregel, config: RunnableConfig, parent: Task | None) -> None:
+        self.graph = graph
+        self.config = config
+        self.parent = parent
+        self.ns = ""
+        self.thread_id: str | None = None
+        self.explicit_id: str | None = None
+        """The checkpoint that the caller named to start from."""
+        self.saver: BaseCheckpointSaver[Any] | None = None
+        self.store: BaseStore | None = None
+        self.context: Any = None
+        self.durability: Durability = "async"
+        self.recursion_limit = 0
+        self.sinks: list[Sink] = []
+        self.modes: frozenset[str] = frozenset()
+        self.output_keys: str | tuple[str, ...] = ()
+        self.before: tuple[str, ...] | str = ()
+        self.after: tuple[str, ...] | str = ()
+        self.chunks: deque[Chunk] | None = None
+        self.on_chunk: Callable[[], None] | None = None
+        """Wakes the interpreter that waits for tasks, from any thread."""
+        self.result: Any = None
+        self.stopped = False
+        """Set by an interpreter whose caller went away: no further step is started."""
+
+        self.channels: dict[str, BaseChannel[Any, Any]] = {}
+        self.values: dict[str, Any] = {}
+        """The value of each available state key, in the order of the schema."""
+        self.saved_values: dict[str, Any] = {}
+        """What each channel would save."""
+        self.live: set[str] = set()
+        """Volatile channels that hold a value."""
+        self.updated: set[str] | None = None
+        """Channels that the last step changed and that hold a value. None: not known, look at all."""
+        self.versions: dict[str, Any] | None = None
+        """None where nothing needs them: no saver and no breakpoints."""
+        self.seen: dict[str, dict[str, Any]] = {}
+        self.max_version: Any = None
+        self.new_versions: dict[str, Any] = {}
+
+        self.step = -1
+        self.stop = 0
+        self.checkpoint_id = ""
+        self.parent_id: str | None = None
+        self.saved_id: str | None = None
+        """The newest checkpoint that was handed to the saver: the parent of the next."""
+        self.fork = False
+        """The next checkpoint branches off on purpose."""
+        self.metadata: dict[str, Any] = {}
+        self.parents: dict[str, str] = {}
+        self.pending: list[PendingWrite] = []
+        self.resuming = False
+        self.replaying = False
+        self.answers: dict[str, Any] = {}
+        """Answers by interrupt id."""
+        self._answer: Any = MISSING
+        self._answer_lock = threading.Lock()
+        self._run_key: str | None = None
+        self.ops: list[SavePoint | SaveWrites] = []
+        """What is still to be handed to the saver, in order."""
+        self.paused = False
+        self.interrupts: list[Interrupt] = []
+        """What the run ended to wait for."""
+
+    @property
+    def run_key(self) -> str:
+        """Names the run where there is no checkpoint to name it."""
+        if self._run_key is None:
+            self._run_key = str(uuid4())
+        return self._run_key
+
+    # Channels
+
+    def restore(self, saved: CheckpointTuple | None) -> None:
+        """Take over the state of a checkpoint, or start empty."""
+        graph = self.graph
+        found = saved.checkpoint["channel_values"] if saved else {}
+        self.channels = {
+            name: spec.from_checkpoint(found[name]) if name in found else spec.copy()
+            for name, spec in graph.channels.items()
+        }
+        self.saved_values = dict(found)
+        self.live = {name for name in graph.volatile if self.channels[name].is_available()}
+        self.refresh_values()
+        if self.versions is not None and saved:
+            self.versions = dict(saved.checkpoint["channel_versions"])
+            self.seen = {name: dict(seen) for name, seen in saved.checkpoint["versions_seen"].items()}
+            self.max_version = max(self.versions.values(), default=None)
+        if saved:
+            self.checkpoint_id = self.saved_id = saved.checkpoint["id"]
+            parent = saved.parent_config
+            self.parent_id = parent["configurable"]["checkpoint_id"] if parent else None
+            self.metadata = dict(saved.metadata)
+            self.pending = list(saved.pending_writes or ())
+
+    def refresh_values(self) -> None:
+        """Read all state keys anew, in the order of the schema."""
+        channels = self.channels
+        self.values = {
+            key: channel.get() for key in self.graph.state_keys if (channel := channels[key]).is_available()
+        }
+
+    def read(self, keys: str | tuple[str, ...]) -> Any:
+        """The value of one key, or a dict of those that have one."""
+        values = self.values
+        if isinstance(keys, str):
+            return values.get(keys)
+        return {key: values[key] for key in keys if key in values}
+
+    def output(self) -> Any:
+        """The values of the output keys."""
+        return self.read(self.output_keys)
+
+    def shown_config(self, checkpoint_id: str) -> RunnableConfig:
+        """The config that names a checkpoint of this run, as programs see it."""
+        return shown_config(self.thread_id, self.ns, checkpoint_id, self.parents)
+
+    # Chunks
+
+    def consume(self, sink: Sink | None) -> deque[Chunk] | None:
+        """Connect the consumers: the caller of this run, and those of the runs around it. Returns the chunks."""
+        around = [sink for sink in self.parent.run.sinks if sink.subgraphs] if self.parent is not None else []
+        self.sinks = [*around, sink] if sink is not None else around
+        self.modes = frozenset(mode for found in self.sinks for mode in found.modes)
+        return self.chunks
+
+    def wants(self, mode: str) -> bool:
+        return mode in self.modes
+
+    @property
+    def ns_path(self) -> tuple[str, ...]:
+        """The namespace as streams show it."""
+        return tuple(self.ns.split(NS_SEP)) if self.ns else ()
+
+    def emit(self, mode: str, payload: Any) -> None:
+        """Hand a chunk to everybody who wants this mode."""
+        chunk = (self.ns_path, mode, payload)
+        for sink in self.sinks:
+            if mode in sink.modes:
+                sink.put(chunk)
+
+    def stream_writer(self) -> Callable[[Any], None]:
+        """Sends its argument to the "custom" stream."""
+        return lambda payload: self.emit("custom", payload)
+
+    # Answers to interrupts
+
+    @property
+    def checkpointed(self) -> bool:
+        return self.saver is not None
+
+    def offer_answer(self, value: Any) -> None:
+        """Make `value` the answer of the next `interrupt` call that waits for one."""
+        self._answer = value
+
+    def take_answer(self) -> tuple[bool, Any]:
+        """The answer that no `interrupt` call has taken yet, once."""
+        with self._answer_lock:
+            if self._answer is not MISSING:
+                value, self._answer = self._answer, MISSING
+                return True, value
+        return self.parent.run.take_answer() if self.parent is not None else (False, None)
+
+    def interrupt_id(self, ns: str, position: int) -> str:
+        """The id of the `position`-th interrupt of the task that runs in `ns`."""
+        return interrupt_id(f"{ns}|{position}" if position else ns)
+
+    def mark_input_seen(self) -> None:
+        """Breakpoints do not fire again for what was there before."""
+        if self.versions is not None:
+            self.seen[INTERRUPT] = dict(self.versions)
+
+    def writes_of(self, task_id: str, *, skip: Iterable[str]) -> list[tuple[str, Any]]:
+        """The pending writes of one task."""
+        return [(channel, value) for tid, channel, value in self.pending if tid == task_id and channel not in skip]

@@ -1,0 +1,166 @@
+"""Setting up a run: which config, which thread and namespace, which saver, who gets the chunks."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from threadkeep.checkpoint.base import BaseCheckpointSaver
+from threadkeep.config import RunnableConfig, merge_configs, running
+from threadkeep.constants import CONF, CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_TASK, NS_SEP
+from threadkeep.pregel.plan import stable_namespace
+from threadkeep.pregel.run import Chunk, Run, Sink
+from threadkeep.types import Durability
+
+if TYPE_CHECKING:
+    from threadkeep.pregel.main import Pregel
+    from threadkeep.pregel.task import Task
+
+MODES = ("values", "updates", "checkpoints", "tasks", "debug", "custom")
+DURABILITIES = ("sync", "async", "exit")
+
+
+class StreamSettings(NamedTuple):
+    """What a caller of `stream` wants to see, and how."""
+
+    modes: tuple[str, ...]
+    printed: tuple[str, ...]
+    tagged: bool
+    """Chunks carry the name of their mode."""
+    subgraphs: bool
+    live: bool
+    """Chunks may come while a task runs."""
+
+    @classmethod
+    def of(cls, graph: Pregel[Any, Any, Any, Any], mode: Any, printed: Any, subgraphs: bool, debug: bool | None) -> StreamSettings:
+        """The settings of a call. Raises `ValueError` for an unknown mode."""
+        mode = graph.stream_mode if mode is None else mode
+        modes = (mode,) if isinstance(mode, str) else tuple(mode)
+        shown = (printed,) if isinstance(printed, str) else tuple(printed)
+        if debug or (debug is None and graph.debug):
+            shown = (*shown, "debug")
+        for name in (*modes, *shown):
+            if name not in MODES:
+                raise ValueError(f"{name!r} is no stream mode. Modes: {', '.join(MODES)}.")
+        return cls(modes, shown, not isinstance(mode, str), subgraphs, subgraphs or "custom" in (*modes, *shown))
+
+    def sink(self, run: Run) -> Sink:
+        """Where the run puts the chunks of this call."""
+        chunks = run.chunks = deque()
+
+        def put(chunk: Chunk) -> None:
+            chunks.append(chunk)
+            if run.on_chunk is not None:
+                run.on_chunk()
+
+        return Sink(frozenset((*self.modes, *self.printed)), put, self.subgraphs)
+
+    def shown(self, chunk: Chunk) -> Iterator[Any]:
+        """The chunk in the form that the caller asked for, if he did; prints it if he asked for that."""
+        ns, mode, payload = chunk
+        if mode in self.printed:
+            where = f" {'|'.join(ns)}" if ns else ""
+            sys.stdout.write(f"[{mode}]{where} {payload}\n")
+        if mode not in self.modes:
+            return
+        if self.subgraphs:
+            yield (ns, mode, payload) if self.tagged else (ns, payload)
+        else:
+            yield (mode, payload) if self.tagged else payload
+
+
+def start_run(
+    graph: Pregel[Any, Any, Any, Any], config: RunnableConfig | None, context: Any, durability: Durability | None
+) -> Run:
+    """A run of the graph: at the root, or within the task that calls it.
+
+    Raises `ValueError` for a config that names no thread where a checkpointer needs one.
+    """
+    given = config.get(CONF) if config else None
+    parent: Any = (given or {}).get(CONFIG_KEY_TASK) or running.get()
+    if parent is not None and not getattr(parent.run, "graph", None):
+        parent = None
+    if parent is None:
+        merged = merge_configs(graph.config, config)
+    else:
+        inherited = parent.config
+        merged = merge_configs(inherited, graph.config, config) if config is not inherited else config.copy()
+    run = Run(graph, merged, parent)
+    configurable = merged.get(CONF) or {}
+    limit = merged.get("recursion_limit")
+    run.recursion_limit = graph.recursion_limit if limit is None or (parent and not _own(config, graph)) else limit
+    if run.recursion_limit < 1:
+        raise ValueError("recursion_limit must be at least 1.")
+    if durability is not None and durability not in DURABILITIES:
+        raise ValueError(f"{durability!r} is no durability. Choose of: {', '.join(DURABILITIES)}.")
+    run.durability = durability or (parent.run.durability if parent else "async")
+    run.store = graph.store if graph.store is not None or parent is None else parent.run.store
+    run.saver = _saver(graph, configurable, parent)
+    run.context = _context(graph, context, parent)
+    if run.saver is not None:
+        _address(run, configurable, parent)
+    return run
+
+
+def _own(config: RunnableConfig | None, graph: Pregel[Any, Any, Any, Any]) -> bool:
+    """Whether a subgraph's call sets its own recursion limit."""
+    return "recursion_limit" in (config or {}) or "recursion_limit" in (graph.config or {})
+
+
+def _saver(
+    graph: Pregel[Any, Any, Any, Any], configurable: dict[str, Any], parent: Task | None
+) -> BaseCheckpointSaver[Any] | None:
+    own = graph.checkpointer
+    if own is False:
+        return None
+    if isinstance(own, BaseCheckpointSaver):
+        return own
+    given = configurable.get(CONFIG_KEY_CHECKPOINTER)
+    if isinstance(given, BaseCheckpointSaver):
+        return given
+    if parent is not None:
+        return parent.run.saver
+    if own is True:
+        raise RuntimeError("checkpointer=True is for subgraphs: the outermost graph needs a checkpointer of its own.")
+    return None
+
+
+def _address(run: Run, configurable: dict[str, Any], parent: Task | None) -> None:
+    """Thread, namespace and checkpoint of the run."""
+    thread_id = configurable.get("thread_id")
+    if thread_id is None:
+        raise ValueError(
+            "A graph with a checkpointer needs a thread: pass "
+            'config={"configurable": {"thread_id": "..."}}.'
+        )
+    run.thread_id = str(thread_id)
+    if parent is None:
+        run.ns = configurable.get("checkpoint_ns") or ""
+        run.explicit_id = configurable.get("checkpoint_id")
+        return
+    run.ns = _nested_namespace(run, parent)
+    run.parents = {**parent.run.parents, parent.run.ns: parent.checkpoint_id}
+
+
+def _nested_namespace(run: Run, parent: Task) -> str:
+    if run.saver is not parent.run.saver:
+        return ""
+    ns = parent.ns
+    if run.graph.own_memory:
+        return stable_namespace(ns)
+    count = parent.nested_runs
+    parent.nested_runs += 1
+    return f"{ns}{NS_SEP}{count}" if count else ns
+
+
+def _context(graph: Pregel[Any, Any, Any, Any], context: Any, parent: Task | None) -> Any:
+    if context is None:
+        return parent.run.context if parent is not None else None
+    schema = graph.context_schema
+    if schema is not None and isinstance(context, dict) and not issubclass(schema, dict):
+        return schema(**context)
+    return context
+
+
