@@ -1,4 +1,4 @@
-"""Finds the programs and runs one of them. A program is a public function of `programs/*.py` that takes a `Lab`."""
+"""Finds the programs and runs one: a program is a public function of `programs/*.py` that takes a `Lab`."""
 
 import importlib
 import inspect
@@ -26,7 +26,9 @@ def _is_program(item: Any, module: Any) -> bool:
     return list(inspect.signature(item).parameters) == ["lab"]
 
 
-def run(root: str, module: str, name: str, *, colour: str = "sync", saver: str = "memory") -> tuple[Any, bool]:
+def run(
+    root: str, module: str, name: str, *, colour: str = "sync", saver: str = "memory"
+) -> tuple[Any, bool]:
     """The plain result of a program, and whether it made a saver."""
     program = getattr(importlib.import_module(f"tests.reference.programs.{module}"), name)
     with open_lab(root, colour=colour, saver=saver) as lab:

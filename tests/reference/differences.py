@@ -1,7 +1,8 @@
 """Where we decide otherwise than the reference: the reason, and exactly what we do instead.
 
 A difference is either our whole result, or changes to the recorded one by path (`[0].state.next`), so that
-everything around the point still has to match. A program that is listed here and agrees with its recording fails.
+everything around the point still has to match. A program that is listed here and agrees with its recording
+fails.
 """
 
 import copy

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import importlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,13 @@ from tests.reference.plain import plain, plain_error
 MODULES = {
     "graph": "StateGraph START END MessagesState add_messages",
     "graph.message": "REMOVE_ALL_MESSAGES",
-    "types": "Command Send Interrupt interrupt Overwrite RetryPolicy StateSnapshot StateUpdate CachePolicy StreamWriter",
-    "channels": "LastValue AnyValue EphemeralValue UntrackedValue BinaryOperatorAggregate Topic NamedBarrierValue "
-    "LastValueAfterFinish NamedBarrierValueAfterFinish",
+    "types": "Command Send Interrupt interrupt Overwrite RetryPolicy StateSnapshot StateUpdate",
+    "channels": "LastValue AnyValue EphemeralValue UntrackedValue BinaryOperatorAggregate Topic",
     "config": "get_config get_store get_stream_writer",
     "runtime": "Runtime get_runtime",
     "managed": "IsLastStep RemainingSteps",
-    "errors": "InvalidUpdateError GraphRecursionError GraphInterrupt EmptyInputError NodeInterrupt GraphBubbleUp ParentCommand",
-    "pregel": "Pregel NodeBuilder",
-    "checkpoint.memory": "InMemorySaver MemorySaver",
-    "store.base": "BaseStore",
-    "store.memory": "InMemoryStore",
+    "errors": "NodeInterrupt",
+    "checkpoint.memory": "InMemorySaver",
 }
 HOMES = {name: module for module, names in MODULES.items() for name in names.split()}
 
@@ -84,7 +80,7 @@ class Lab:
         """A graph that is already compiled, behind the same calls."""
         return Runner(self, graph)
 
-    def error(self, call: Callable[[], Any], *words: str) -> Any:
+    def error(self, call: Any, *words: str) -> Any:
         """What a call raises: class, nearest built-in class, which of `words` its message contains."""
         try:
             value = call()
@@ -204,6 +200,26 @@ def sources(runner: Runner, config: Any) -> list[Any]:
     return [
         [s.metadata.get("source"), s.metadata.get("step"), s.next, s.values] for s in runner.history(config)
     ]
+
+
+def with_keys(schema: Any, **keys: Any) -> Any:
+    """A copy of a TypedDict with more keys, whose types are known only at run time."""
+    return type(schema)(
+        f"More{schema.__name__}",
+        (),
+        {"__annotations__": {**keys, **schema.__annotations__}},
+        total=False,
+    )
+
+
+def noting(seen: list[Any], result: Any = None) -> Any:
+    """A node or branch function that notes the state it is given and returns `result`."""
+
+    def note(state: Any) -> Any:
+        seen.append(dict(state))
+        return result
+
+    return note
 
 
 def open_lab(*args: Any, **kwargs: Any) -> "contextlib.AbstractContextManager[Lab]":

@@ -21,7 +21,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?")
 
 def plain(value: Any) -> Any:
     """JSON that keeps the types: what is no JSON type becomes `{"$name": …}`."""
-    if value is None or isinstance(value, bool | int | float | str) and not isinstance(value, enum.Enum):
+    if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, enum.Enum)):
         return value
     if isinstance(value, list):
         return [plain(item) for item in value]
@@ -77,11 +77,13 @@ def _record(name: str, value: Any) -> Any:
 
 
 def plain_error(error: BaseException, words: Sequence[str]) -> Any:
-    """Class and text of a program's own error; else class, nearest built-in base, which of `words` the text has."""
+    """Class and text of a program's own error; else class, built-in base, which of `words` the text has."""
     kind = type(error)
     if not words and _raised_by_a_program(error):
         return {"$raised": kind.__name__, "text": str(error)}
-    base = next(c for c in kind.__mro__ if c.__module__ == "builtins" and c is getattr(builtins, c.__name__, None))
+    base = next(
+        c for c in kind.__mro__ if c.__module__ == "builtins" and c is getattr(builtins, c.__name__, None)
+    )
     text = str(error)
     return {"$raised": kind.__name__, "is": base.__name__, "says": [word for word in words if word in text]}
 
@@ -94,13 +96,15 @@ def _raised_by_a_program(error: BaseException) -> bool:
 
 
 def numbered(value: Any) -> Any:
-    """`plain` data with every id as `id1`, `id2` … in order of appearance (keys sorted) and every time as `ts`."""
+    """`plain` data with ids as `id1`, `id2` … in order of appearance (keys sorted) and times as `ts`."""
     return _numbered(value, {})
 
 
 def _numbered(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, str):
-        value = ID.sub(lambda m: m[0] if m[0] == ZERO else names.setdefault(m[0], f"id{len(names) + 1}"), value)
+        value = ID.sub(
+            lambda m: m[0] if m[0] == ZERO else names.setdefault(m[0], f"id{len(names) + 1}"), value
+        )
         return TIME.sub("ts", value)
     if isinstance(value, list):
         return [_numbered(item, names) for item in value]
@@ -138,5 +142,7 @@ def _lists(expected: list[Any], actual: list[Any], path: str) -> list[str]:
         for line in differences(want, got, f"{path}[{index}]")
     ]
     if len(expected) != len(actual):
-        lines.append(f"{path}: expected {len(expected)} items, got {len(actual)}: {actual[len(expected) :]!r}")
+        lines.append(
+            f"{path}: expected {len(expected)} items, got {len(actual)}: {actual[len(expected) :]!r}"
+        )
     return lines

@@ -2,8 +2,8 @@
 
     python tests/reference/record.py [--root langgraph] [--show] [NAME …]
 
-Needs an interpreter with langgraph 1.2.22; the tests themselves do not. A program is run several times in both
-colours; one that is not the same every time is refused.
+Needs an interpreter with langgraph 1.2.22; the tests themselves do not. A program is run several times in
+both colours; one that is not the same every time is refused.
 """
 
 import argparse
@@ -46,7 +46,8 @@ def compact(value: Any) -> str:
         return repr(value)
     if list(value) == ["$tuple"]:
         return "(" + ", ".join(map(compact, value["$tuple"])) + ")"
-    if len(value) == 1 and (name := next(iter(value))).startswith("$"):
+    name = str(next(iter(value), ""))
+    if len(value) == 1 and name.startswith("$"):
         return name + compact(value[name])
     return "{" + ", ".join(f"{key}: {compact(item)}" for key, item in value.items()) + "}"
 

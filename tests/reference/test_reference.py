@@ -1,4 +1,4 @@
-"""Every program gives here what it gave on the reference: the recordings in `expected/`, made by `record.py`."""
+"""Every program gives here what it gave on the reference: `expected/` was recorded there by `record.py`."""
 
 import json
 from functools import cache
@@ -50,5 +50,7 @@ def test_every_program_is_recorded_and_every_recording_has_its_program() -> None
 
 
 def test_every_listed_difference_names_a_recorded_program() -> None:
-    names = {f"{path.stem}.{name}" for path in (HERE / "expected").glob("*.json") for name in _recorded(path.stem)}
+    names = {
+        f"{path.stem}.{name}" for path in (HERE / "expected").glob("*.json") for name in _recorded(path.stem)
+    }
     assert set(DIFFERENCES) <= names

@@ -142,7 +142,9 @@ def branch_twice_under_one_name(lab: Lab) -> Any:
 
 def branch_from_unknown_node(lab: Lab) -> Any:
     builder = _built(lab)
-    return lab.error(lambda: builder.add_conditional_edges("ghost", lambda s: "a").compile() and None, "ghost")
+    return lab.error(
+        lambda: builder.add_conditional_edges("ghost", lambda s: "a").compile() and None, "ghost"
+    )
 
 
 def branch_map_to_unknown_node(lab: Lab) -> Any:
@@ -278,7 +280,9 @@ def version_two_output(lab: Lab) -> Any:
     return [
         lab.error(lambda: graph.invoke({"log": []}, thread("1"), version="v2")),
         lab.error(lambda: graph.stream({"log": []}, thread("2"), version="v2", stream_mode="values")),
-        lab.error(lambda: graph.stream({"log": []}, thread("3"), version="v2", stream_mode=["updates", "tasks"])),
+        lab.error(
+            lambda: graph.stream({"log": []}, thread("3"), version="v2", stream_mode=["updates", "tasks"])
+        ),
     ]
 
 
@@ -288,7 +292,9 @@ def version_two_interrupt(lab: Lab) -> Any:
     builder.add_edge(lab.START, "ask")
     graph = lab.compile(builder, checkpointer=lab.saver())
     result = graph.invoke({"log": []}, thread("1"), version="v2")
-    chunks = graph.stream({"log": []}, thread("2"), version="v2", stream_mode=["values", "updates"], subgraphs=True)
+    chunks = graph.stream(
+        {"log": []}, thread("2"), version="v2", stream_mode=["values", "updates"], subgraphs=True
+    )
     return [type(result).__name__, result.value, result.interrupts, chunks]
 
 
@@ -304,4 +310,8 @@ def node_interrupt_exception(lab: Lab) -> Any:
     graph = lab.compile(builder, checkpointer=lab.saver())
     first = graph.invoke({"log": []}, thread())
     graph.update(thread(), {"x": 1})
-    return [[i.value for i in first["__interrupt__"]], graph.state(thread()).next, graph.invoke(None, thread())]
+    return [
+        [i.value for i in first["__interrupt__"]],
+        graph.state(thread()).next,
+        graph.invoke(None, thread()),
+    ]

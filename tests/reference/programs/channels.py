@@ -1,15 +1,17 @@
-"""Channels through graphs: annotated channels, their life over steps and turns, and what is stored of them."""
+"""Channels through graphs: annotated channels, their life over steps and turns, what is stored of them."""
 
 import operator
 from typing import Annotated, Any, TypedDict
 
-from tests.reference.lab import Lab, thread
+from tests.reference.lab import Lab, noting, thread, with_keys
+
+
+class Log(TypedDict, total=False):
+    log: Annotated[list[Any], operator.add]
 
 
 def _schema(**keys: Any) -> Any:
-    made: Any = TypedDict("made", {}, total=False)
-    made.__annotations__.update({**keys, "log": Annotated[list[Any], operator.add]})
-    return made
+    return with_keys(Log, **keys)
 
 
 def _watch(lab: Lab, schema: Any, writes: list[Any], given: Any, **options: Any) -> Any:
@@ -17,10 +19,13 @@ def _watch(lab: Lab, schema: Any, writes: list[Any], given: Any, **options: Any)
     seen: list[Any] = []
     builder = lab.StateGraph(schema)
     for index, write in enumerate(writes):
-        builder.add_node(f"n{index}", lambda s, write=write: seen.append(dict(s)) or write)
+        builder.add_node(f"n{index}", noting(seen, write))
         builder.add_edge(f"n{index - 1}" if index else lab.START, f"n{index}")
     graph = lab.compile(builder, **options)
-    return {"out": lab.error(lambda: graph.invoke(given, *([thread()] if options else [])), "c"), "seen": seen}
+    return {
+        "out": lab.error(lambda: graph.invoke(given, *([thread()] if options else [])), "c"),
+        "seen": seen,
+    }
 
 
 def _together(lab: Lab, schema: Any, writes: list[Any], given: Any) -> Any:
@@ -106,7 +111,10 @@ def binary_operator_object(lab: Lab) -> Any:
 
 def last_value_object(lab: Lab) -> Any:
     schema = _schema(c=Annotated[int, lab.LastValue(int)])
-    return [_watch(lab, schema, [{"c": 2}, {}], {"log": []}), _together(lab, schema, [{"c": 1}, {"c": 2}], {})]
+    return [
+        _watch(lab, schema, [{"c": 2}, {}], {"log": []}),
+        _together(lab, schema, [{"c": 1}, {"c": 2}], {}),
+    ]
 
 
 def ephemeral_stored(lab: Lab) -> Any:
@@ -119,7 +127,9 @@ def ephemeral_stored(lab: Lab) -> Any:
     graph.add_edge("a", "b")
     compiled = lab.compile(graph, checkpointer=saver)
     compiled.invoke({"log": []}, thread())
-    return [[r.checkpoint["channel_values"], r.checkpoint["channel_versions"]] for r in lab.saved(saver, thread())]
+    return [
+        [r.checkpoint["channel_values"], r.checkpoint["channel_versions"]] for r in lab.saved(saver, thread())
+    ]
 
 
 def join_stored(lab: Lab) -> Any:

@@ -1,9 +1,9 @@
-"""Routing: fan-out, joins, branches, deferral, `Send`, `Command`; what runs when and in which order writes apply."""
+"""Routing: fan-out, joins, branches, deferral; what runs when and in which order writes apply."""
 
 import operator
 from typing import Annotated, Any, Literal, TypedDict
 
-from tests.reference.lab import Lab, brief, sources, thread
+from tests.reference.lab import Lab, brief, noting, sources, thread
 
 
 class State(TypedDict, total=False):
@@ -223,7 +223,7 @@ def conditional_sees_new_state(lab: Lab) -> Any:
     builder.add_node("a", _note("a"))
     builder.add_edge(lab.START, "r")
     seen: list[Any] = []
-    builder.add_conditional_edges("r", lambda s: seen.append(dict(s)) or "a", ["a"])
+    builder.add_conditional_edges("r", noting(seen, "a"), ["a"])
     return [lab.compile(builder).invoke({"x": 1, "log": ["in"]}), seen]
 
 
@@ -264,7 +264,8 @@ def conditional_loop(lab: Lab) -> Any:
 def conditional_with_then(lab: Lab) -> Any:
     builder = _graph(lab, "rabz", ("<", "r"))
     outcome = lab.error(
-        lambda: builder.add_conditional_edges("r", lambda s: ["a", "b"], ["a", "b"], then="z") and None, "then"
+        lambda: builder.add_conditional_edges("r", lambda s: ["a", "b"], ["a", "b"], then="z") and None,
+        "then",
     )
     return outcome if "$raised" in outcome else _steps(lab.compile(builder))
 

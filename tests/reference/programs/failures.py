@@ -5,7 +5,7 @@ import operator
 import time
 from typing import Annotated, Any, TypedDict
 
-from tests.reference.lab import Lab, brief, sources, thread
+from tests.reference.lab import Lab, brief, sources, thread, with_keys
 
 
 class State(TypedDict, total=False):
@@ -169,7 +169,15 @@ def retry_three_attempts(lab: Lab) -> Any:
 
 
 def retry_default_retry_on(lab: Lab) -> Any:
-    kinds = [ValueError, TypeError, KeyError, RuntimeError, ConnectionError, OSError, ZeroDivisionError]
+    kinds: list[type[Exception]] = [
+        ValueError,
+        TypeError,
+        KeyError,
+        RuntimeError,
+        ConnectionError,
+        OSError,
+        ZeroDivisionError,
+    ]
     kinds += [ImportError, LookupError, NameError, SyntaxError, ReferenceError, ArithmeticError]
     return {kind.__name__: _retried(lab, 1, _policy(lab, max_attempts=2), kind) for kind in kinds}
 
@@ -257,7 +265,9 @@ def recursion_limit_exactly_enough(lab: Lab) -> Any:
     builder.add_edge("b", "c")
     graph = lab.compile(builder)
     return {
-        str(n): lab.error(lambda n=n: graph.invoke({"log": []}, {"recursion_limit": n}), "recursion_limit", str(n))
+        str(n): lab.error(
+            lambda n=n: graph.invoke({"log": []}, {"recursion_limit": n}), "recursion_limit", str(n)
+        )
         for n in (1, 2, 3, 4)
     }
 
@@ -268,7 +278,9 @@ def recursion_limit_with_branch_to_end(lab: Lab) -> Any:
     builder.add_edge(lab.START, "a")
     builder.add_conditional_edges("a", lambda s: "a" if len(s["log"]) < 3 else lab.END)
     graph = lab.compile(builder)
-    return {str(n): lab.error(lambda n=n: graph.invoke({"log": []}, {"recursion_limit": n})) for n in (2, 3, 4)}
+    return {
+        str(n): lab.error(lambda n=n: graph.invoke({"log": []}, {"recursion_limit": n})) for n in (2, 3, 4)
+    }
 
 
 def recursion_limit_saved(lab: Lab) -> Any:
@@ -288,7 +300,7 @@ def recursion_limit_counts_from_each_run(lab: Lab) -> Any:
     builder.add_edge("a", "b")
     graph = lab.compile(builder, checkpointer=lab.saver())
     config = {**thread(), "recursion_limit": 2}
-    return [lab.error(lambda: graph.invoke({"log": [n]}, config)) for n in range(3)]
+    return [lab.error(lambda n=n: graph.invoke({"log": [n]}, config)) for n in range(3)]
 
 
 def recursion_limit_on_resume(lab: Lab) -> Any:
@@ -300,12 +312,18 @@ def recursion_limit_on_resume(lab: Lab) -> Any:
         builder.add_edge(start, end)
     graph = lab.compile(builder, checkpointer=lab.saver(), interrupt_before=["c"])
     config = {**thread(), "recursion_limit": 2}
-    return [lab.error(lambda: graph.invoke({"log": []}, config)), lab.error(lambda: graph.invoke(None, config))]
+    return [
+        lab.error(lambda: graph.invoke({"log": []}, config)),
+        lab.error(lambda: graph.invoke(None, config)),
+    ]
 
 
 def recursion_limit_invalid(lab: Lab) -> Any:
     graph = _looping(lab)
-    return [lab.error(lambda n=n: graph.invoke({"log": []}, {"recursion_limit": n}), "recursion_limit") for n in (0, -1)]
+    return [
+        lab.error(lambda n=n: graph.invoke({"log": []}, {"recursion_limit": n}), "recursion_limit")
+        for n in (0, -1)
+    ]
 
 
 def recursion_limit_in_subgraph(lab: Lab) -> Any:
@@ -323,15 +341,18 @@ def recursion_limit_in_subgraph(lab: Lab) -> Any:
 
 
 def managed_values(lab: Lab) -> Any:
-    schema: Any = TypedDict("schema", {"log": Annotated[list[Any], operator.add], "left": Any, "last": Any}, total=False)  # type: ignore[misc]  # noqa: E501, UP013
-    schema.__annotations__.update(left=lab.RemainingSteps, last=lab.IsLastStep)
+    schema = with_keys(State, left=lab.RemainingSteps, last=lab.IsLastStep)
     builder = lab.StateGraph(schema)
     builder.add_node("a", lambda s: {"log": [[s["left"], s["last"]]]})
     builder.add_edge(lab.START, "a")
     builder.add_conditional_edges("a", lambda s: "a" if s["left"] > 1 else lab.END)
     graph = lab.compile(builder, checkpointer=lab.saver())
     first = graph.invoke({"log": []}, {**thread(), "recursion_limit": 5})
-    return [first, graph.invoke({"log": []}, {**thread(), "recursion_limit": 3}), graph.state(thread()).values]
+    return [
+        first,
+        graph.invoke({"log": []}, {**thread(), "recursion_limit": 3}),
+        graph.state(thread()).values,
+    ]
 
 
 def step_timeout(lab: Lab) -> Any:

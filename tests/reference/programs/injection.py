@@ -1,4 +1,4 @@
-"""What a node is given besides its state: config, runtime, writer, store, previous; and how config is merged."""
+"""What a node is given besides its state: config, runtime, previous; and how config is merged."""
 
 import dataclasses
 import functools
@@ -108,9 +108,12 @@ def config_in_a_branch_function(lab: Lab) -> Any:
     builder.add_node("a", lambda s: {"log": ["a"]})
     builder.add_edge(lab.START, "a")
 
-    builder.add_conditional_edges(
-        "a", lambda state, config: seen.append(config["configurable"].get("user")) or lab.END
-    )
+    def route(state: Any, config: Any) -> Any:
+        seen.append(config["configurable"].get("user"))
+        return lab.END
+
+    del route.__annotations__["config"]
+    builder.add_conditional_edges("a", route)
     lab.compile(builder).invoke({"log": []}, {"configurable": {"user": "u"}})
     return seen
 
@@ -122,7 +125,12 @@ def config_bound_by_with_config(lab: Lab) -> Any:
     builder.add_edge(lab.START, "a")
     bound = lab.run(
         builder.compile().with_config(
-            {"tags": ["bound"], "metadata": {"m": 1, "n": 1}, "configurable": {"p": 1, "q": 1}, "recursion_limit": 9}
+            {
+                "tags": ["bound"],
+                "metadata": {"m": 1, "n": 1},
+                "configurable": {"p": 1, "q": 1},
+                "recursion_limit": 9,
+            }
         )
     )
     bound.invoke({"log": []}, {"tags": ["call"], "metadata": {"m": 2}, "configurable": {"p": 2}})
@@ -141,7 +149,9 @@ def config_bound_recursion_limit(lab: Lab) -> Any:
 def node_metadata_and_tags(lab: Lab) -> Any:
     seen: list[Any] = []
     builder = lab.StateGraph(State)
-    builder.add_node("a", lambda state, config: seen.append(config["metadata"]), metadata={"node": "meta", "m": 0})
+    builder.add_node(
+        "a", lambda state, config: seen.append(config["metadata"]), metadata={"node": "meta", "m": 0}
+    )
     builder.add_edge(lab.START, "a")
     lab.compile(builder).invoke({"log": []}, {"metadata": {"m": 1}})
     return seen
@@ -178,7 +188,9 @@ def runtime_by_name_and_annotation(lab: Lab) -> Any:
 
 def runtime_context_from_dict(lab: Lab) -> Any:
     seen: list[Any] = []
-    _run(lab, lambda s, runtime: seen.append(runtime.context), context={"user": "bob"}, context_schema=Context)
+    _run(
+        lab, lambda s, runtime: seen.append(runtime.context), context={"user": "bob"}, context_schema=Context
+    )
     return seen
 
 
@@ -189,8 +201,7 @@ def runtime_context_missing(lab: Lab) -> Any:
 
 
 def runtime_context_incomplete(lab: Lab) -> Any:
-    node: Any = lambda s, runtime: None  # noqa: E731
-    return _run(lab, node, context={"level": 3}, context_schema=Context)
+    return _run(lab, lambda s, runtime: None, context={"level": 3}, context_schema=Context)
 
 
 def runtime_context_typed_dict(lab: Lab) -> Any:
@@ -235,105 +246,29 @@ def runtime_execution_info(lab: Lab) -> Any:
 
     def note(state: Any) -> Any:
         info = lab.get_runtime().execution_info
-        shown = {k: getattr(info, k) for k in ("checkpoint_id", "checkpoint_ns", "task_id", "thread_id", "run_id")}
+        shown = {
+            k: getattr(info, k) for k in ("checkpoint_id", "checkpoint_ns", "task_id", "thread_id", "run_id")
+        }
         seen.append({**shown, "attempt": info.node_attempt})
 
     _run(lab, note, thread(), checkpointer=lab.saver())
     return seen
 
 
-def writer_by_name(lab: Lab) -> Any:
-    builder = lab.StateGraph(State)
-    builder.add_node("a", lambda state, writer: writer({"progress": 1}) or {"log": ["a"]})
-    builder.add_edge(lab.START, "a")
-    graph = lab.compile(builder)
-    return [
-        graph.stream({"log": []}, stream_mode="custom"),
-        graph.stream({"log": []}, stream_mode=["custom", "updates"]),
-        graph.stream({"log": []}, stream_mode=["custom", "updates"], subgraphs=True),
-        graph.stream({"log": []}, stream_mode="updates"),
-        graph.invoke({"log": []}),
-    ]
-
-
-def writer_by_get_stream_writer(lab: Lab) -> Any:
-    def node(state: Any) -> Any:
-        writer = lab.get_stream_writer()
-        writer("one")
-        writer(("two", 2))
-        return {"log": ["a"]}
-
-    builder = lab.StateGraph(State)
-    builder.add_node("a", node)
-    builder.add_edge(lab.START, "a")
-    return lab.compile(builder).stream({"log": []}, stream_mode=["custom", "values"])
-
-
-def writer_by_runtime(lab: Lab) -> Any:
-    builder = lab.StateGraph(State)
-    builder.add_node("a", lambda state, runtime: runtime.stream_writer("hi"))
-    builder.add_edge(lab.START, "a")
-    return lab.compile(builder).stream({"log": []}, stream_mode="custom")
-
-
-def writer_in_subgraph(lab: Lab) -> Any:
-    child = lab.StateGraph(State)
-    child.add_node("c", lambda state, writer: writer("from child"))
-    child.add_edge(lab.START, "c")
-    builder = lab.StateGraph(State)
-    builder.add_node("sub", child.compile())
-    builder.add_edge(lab.START, "sub")
-    graph = lab.compile(builder)
-    return [
-        graph.stream({}, stream_mode="custom"),
-        graph.stream({}, stream_mode="custom", subgraphs=True),
-        graph.stream({}, stream_mode=["custom", "updates"], subgraphs=True),
-    ]
-
-
-def writer_in_graph_called_in_a_node(lab: Lab) -> Any:
-    child = lab.StateGraph(State)
-    child.add_node("c", lambda state, writer: writer("from child"))
-    child.add_edge(lab.START, "c")
-    compiled = child.compile()
-    builder = lab.StateGraph(State)
-    builder.add_node("call", lambda state: compiled.invoke({"x": 1}) and None)
-    builder.add_edge(lab.START, "call")
-    graph = lab.compile(builder)
-    return [graph.stream({}, stream_mode="custom"), graph.stream({}, stream_mode="custom", subgraphs=True)]
-
-
-def writer_in_a_branch_function(lab: Lab) -> Any:
-    builder = lab.StateGraph(State)
-    builder.add_node("a", lambda state: {"log": ["a"]})
-    builder.add_edge(lab.START, "a")
-    builder.add_conditional_edges("a", lambda state, writer: writer("routing") or lab.END)
-    return lab.compile(builder).stream({"log": []}, stream_mode="custom")
-
-
-def store_is_absent(lab: Lab) -> Any:
-    def node(state: Any) -> Any:
-        return {"log": [lab.error(lab.get_store)]}
-
-    node_by_name: Any = lambda state, store: {"log": [store]}  # noqa: E731
-    return [_run(lab, node), _run(lab, node_by_name)]
-
-
-def previous_by_name(lab: Lab) -> Any:
-    return _run(lab, lambda state, previous: {"log": [previous]})
-
-
 def all_at_once(lab: Lab) -> Any:
-    def shown(state: Any, config: Any, runtime: Any, writer: Any, previous: Any) -> Any:
+    def node(state: Any, config: Any, runtime: Any, writer: Any, previous: Any) -> Any:
         writer("w")
         return {"log": [config["configurable"]["k"], runtime.context, previous]}
 
-    node: Any = lambda state, config, runtime, writer, previous: shown(state, config, runtime, writer, previous)  # noqa: E731
+    for name in ("config", "runtime", "writer", "previous"):
+        del node.__annotations__[name]
     return _run(lab, node, {"configurable": {"k": 1}})
 
 
 def order_of_parameters_is_free(lab: Lab) -> Any:
-    return _run(lab, lambda state, writer, config: {"log": [config["configurable"]["k"]]}, {"configurable": {"k": 1}})
+    return _run(
+        lab, lambda state, writer, config: {"log": [config["configurable"]["k"]]}, {"configurable": {"k": 1}}
+    )
 
 
 def state_under_any_name(lab: Lab) -> Any:
@@ -422,69 +357,19 @@ def generator_function_as_a_node(lab: Lab) -> Any:
     def node(state: Any) -> Any:
         yield {"log": ["yielded"]}
 
-    outcome = _run(lab, node)
-    return outcome
-
-
-def batch_of_inputs(lab: Lab) -> Any:
-    builder = lab.StateGraph(State)
-    builder.add_node("a", lambda s: {"x": s["x"] * 2})
-    builder.add_edge(lab.START, "a")
-    graph = lab.compile(builder)
-    return [
-        graph.batch([{"x": n} for n in range(5)]),
-        graph.batch([{"x": 1}, {"x": 2}], {"max_concurrency": 1}),
-        graph.batch([]),
-    ]
-
-
-def batch_with_failures(lab: Lab) -> Any:
-    def node(state: Any) -> Any:
-        if state["x"] == 1:
-            raise ValueError("one")
-        return {"x": state["x"] * 2}
-
-    builder = lab.StateGraph(State)
-    builder.add_node("a", node)
-    builder.add_edge(lab.START, "a")
-    graph = lab.compile(builder)
-    given = [{"x": n} for n in range(3)]
-    return [lab.error(lambda: graph.batch(given)), graph.batch(given, return_exceptions=True)]
-
-
-def batch_on_threads(lab: Lab) -> Any:
-    builder = lab.StateGraph(State)
-    builder.add_node("a", lambda s: {"log": [s["x"]]})
-    builder.add_edge(lab.START, "a")
-    graph = lab.compile(builder, checkpointer=lab.saver())
-    configs = [thread(str(n)) for n in range(3)]
-    graph.batch([{"x": n, "log": []} for n in range(3)], configs)
-    return [graph.state(config).values for config in configs]
-
-
-def max_concurrency_one(lab: Lab) -> Any:
-    running: list[int] = []
-    most: list[int] = []
-
-    def node(state: Any) -> Any:
-        running.append(1)
-        most.append(len(running))
-        running.pop()
-
-    builder = lab.StateGraph(State)
-    for name in "abcd":
-        builder.add_node(name, node)
-        builder.add_edge(lab.START, name)
-    lab.compile(builder).invoke({"log": []}, {"max_concurrency": 1})
-    return max(most)
+    return _run(lab, node)
 
 
 def runnable_run_name_and_id(lab: Lab) -> Any:
     seen: list[Any] = []
     config = {**thread(), "run_id": "5b0c1c9e-36a5-4b4f-a0f6-1f7d0d3bb3a1", "run_name": "named"}
-    node: Any = lambda s, config: seen.append([config.get("run_name"), config["metadata"]])  # noqa: E731
     saver = lab.saver()
-    _run(lab, node, config, checkpointer=saver)
+    _run(
+        lab,
+        lambda s, config: seen.append([config.get("run_name"), config["metadata"]]),
+        config,
+        checkpointer=saver,
+    )
     return [seen, [r.metadata for r in lab.saved(saver, thread())]]
 
 

@@ -332,5 +332,7 @@ def falsy_answers(lab: Lab) -> Any:
     for number, answer in enumerate((False, 0, "", [], {})):
         graph = _one(lab, "sure?")
         graph.invoke({"log": []}, thread(str(number)))
-        results.append(lab.error(lambda g=graph, a=answer, n=number: g.invoke(lab.Command(resume=a), thread(str(n)))))
+        results.append(
+            lab.error(lambda g=graph, a=answer, n=number: g.invoke(lab.Command(resume=a), thread(str(n))))
+        )
     return results

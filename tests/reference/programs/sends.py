@@ -3,7 +3,7 @@
 import operator
 from typing import Annotated, Any, TypedDict
 
-from tests.reference.lab import Lab, brief, sources, thread
+from tests.reference.lab import Lab, brief, noting, sources, thread
 from tests.reference.programs.edges import State, _graph, _note, _steps
 
 
@@ -73,7 +73,9 @@ def sends_nested(lab: Lab) -> Any:
     builder.add_node("outer", lambda arg: {"log": [f"outer{arg}"]})
     builder.add_node("inner", lambda arg: {"log": [f"inner{arg}"]})
     builder.add_conditional_edges(lab.START, lambda s: [lab.Send("outer", n) for n in (1, 2)], ["outer"])
-    builder.add_conditional_edges("outer", lambda s: [lab.Send("inner", len(s["log"])), lab.Send("inner", "x")])
+    builder.add_conditional_edges(
+        "outer", lambda s: [lab.Send("inner", len(s["log"])), lab.Send("inner", "x")]
+    )
     return _steps(lab.compile(builder))
 
 
@@ -82,7 +84,7 @@ def send_branch_sees_what(lab: Lab) -> Any:
     builder = lab.StateGraph(State)
     builder.add_node("worker", lambda arg: {"log": [arg["n"]]})
     builder.add_conditional_edges(lab.START, lambda s: [lab.Send("worker", {"n": 1})], ["worker"])
-    builder.add_conditional_edges("worker", lambda s: seen.append(dict(s)) or lab.END)
+    builder.add_conditional_edges("worker", noting(seen, lab.END))
     return [lab.compile(builder).invoke({"x": 5, "log": ["in"]}), seen]
 
 
@@ -90,7 +92,9 @@ def send_input_is_not_checked(lab: Lab) -> Any:
     seen: list[Any] = []
     builder = lab.StateGraph(State)
     builder.add_node("worker", lambda arg: seen.append(arg))
-    builder.add_conditional_edges(lab.START, lambda s: [lab.Send("worker", {"alien": 1}), lab.Send("worker", 3)])
+    builder.add_conditional_edges(
+        lab.START, lambda s: [lab.Send("worker", {"alien": 1}), lab.Send("worker", 3)]
+    )
     return [lab.compile(builder).invoke({"x": 5, "log": ["in"]}), sorted(seen, key=str)]
 
 
@@ -173,7 +177,9 @@ def command_goto_and_edge(lab: Lab) -> Any:
 
 def command_goto_end(lab: Lab) -> Any:
     builder = _graph(lab, "b")
-    builder.add_node("a", lambda s: lab.Command(update={"log": ["a"]}, goto=lab.END), destinations=("b", lab.END))
+    builder.add_node(
+        "a", lambda s: lab.Command(update={"log": ["a"]}, goto=lab.END), destinations=("b", lab.END)
+    )
     builder.add_edge(lab.START, "a")
     return _steps(lab.compile(builder))
 
@@ -203,7 +209,10 @@ def command_empty(lab: Lab) -> Any:
 
 def command_list(lab: Lab) -> Any:
     builder = _graph(lab, "bc")
-    commands = [lab.Command(update={"log": ["one"]}, goto="c"), lab.Command(update={"log": ["two"]}, goto="b")]
+    commands = [
+        lab.Command(update={"log": ["one"]}, goto="c"),
+        lab.Command(update={"log": ["two"]}, goto="b"),
+    ]
     builder.add_node("a", lambda s: commands)
     builder.add_edge(lab.START, "a")
     graph = lab.compile(builder)
@@ -212,7 +221,9 @@ def command_list(lab: Lab) -> Any:
 
 def command_list_with_dict(lab: Lab) -> Any:
     builder = _graph(lab, "b")
-    builder.add_node("a", lambda s: [{"log": ["dict"]}, lab.Command(update={"log": ["two"], "x": 2}, goto="b")])
+    builder.add_node(
+        "a", lambda s: [{"log": ["dict"]}, lab.Command(update={"log": ["two"], "x": 2}, goto="b")]
+    )
     builder.add_edge(lab.START, "a")
     graph = lab.compile(builder)
     return [_steps(graph), graph.stream({"log": []}, stream_mode=["updates", "tasks"])]
@@ -296,7 +307,12 @@ def goto_with_a_join(lab: Lab) -> Any:
 def send_and_edge_into_one_node(lab: Lab) -> Any:
     builder = lab.StateGraph(Wide)
     seen: list[Any] = []
-    builder.add_node("a", lambda s: seen.append(dict(s)) or {"log": [s.get("y")]})
+
+    def node(state: Any) -> Any:
+        seen.append(dict(state))
+        return {"log": [state.get("y")]}
+
+    builder.add_node("a", node)
     builder.add_edge(lab.START, "a")
     builder.add_conditional_edges(lab.START, lambda s: [lab.Send("a", {"y": 1})], ["a"])
     return [lab.compile(builder).invoke({"x": 0, "y": 7, "log": []}), sorted(seen, key=str)]

@@ -306,7 +306,11 @@ def private_keys_between_nodes(lab: Lab) -> Any:
     builder.add_edge(lab.START, "first")
     builder.add_edge("first", "second")
     graph = lab.compile(builder, checkpointer=lab.saver())
-    return [graph.stream({"x": 1}, thread(), stream_mode=["values", "updates"]), seen, graph.state(thread()).values]
+    return [
+        graph.stream({"x": 1}, thread(), stream_mode=["values", "updates"]),
+        seen,
+        graph.state(thread()).values,
+    ]
 
 
 def node_input_schema_argument(lab: Lab) -> Any:
@@ -450,7 +454,10 @@ def overwrite_a_last_value(lab: Lab) -> Any:
 
 def root_schema(lab: Lab) -> Any:
     graph = lab.error(lambda: _single(lab, int, lambda s: s + 1).stream(4, stream_mode=["values", "updates"]))
-    return [graph, lab.error(lambda: _single(lab, Annotated[list[Any], operator.add], lambda s: ["b"]).invoke(["a"]))]
+    return [
+        graph,
+        lab.error(lambda: _single(lab, Annotated[list[Any], operator.add], lambda s: ["b"]).invoke(["a"])),
+    ]
 
 
 def output_keys_argument(lab: Lab) -> Any:

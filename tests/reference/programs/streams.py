@@ -53,7 +53,11 @@ def _nested(lab: Lab, **options: Any) -> Any:
 
 def default_mode(lab: Lab) -> Any:
     graph = lab.compile(_chain(lab))
-    return {"mode": graph.graph.stream_mode, "chunks": graph.stream(_input()), "invoke": graph.invoke(_input())}
+    return {
+        "mode": graph.graph.stream_mode,
+        "chunks": graph.stream(_input()),
+        "invoke": graph.invoke(_input()),
+    }
 
 
 def values(lab: Lab) -> Any:

@@ -287,7 +287,9 @@ def _three_turns(lab: Lab, builder: Any) -> Any:
     saver = lab.saver()
     graph = lab.compile(builder, checkpointer=saver)
     turns = [lab.error(lambda: graph.invoke({"log": []}, thread())) for _ in range(3)]
-    namespaces = sorted({r.config["configurable"]["checkpoint_ns"].split(":")[0] for r in lab.saved(saver, None)})
+    namespaces = sorted(
+        {r.config["configurable"]["checkpoint_ns"].split(":")[0] for r in lab.saved(saver, None)}
+    )
     return {"turns": turns, "namespaces": namespaces, "rows": len(lab.saved(saver, None))}
 
 
@@ -399,7 +401,10 @@ def sends_to_a_subgraph(lab: Lab) -> Any:
     builder.add_node("sub", child.compile())
     builder.add_conditional_edges(lab.START, lambda s: [lab.Send("sub", {"text": t}) for t in "ab"], ["sub"])
     graph = lab.compile(builder)
-    return [graph.invoke({"text": "-"}), sorted(graph.stream({"text": "-"}, subgraphs=True), key=lambda c: str(c[1]))]
+    return [
+        graph.invoke({"text": "-"}),
+        sorted(graph.stream({"text": "-"}, subgraphs=True), key=lambda c: str(c[1])),
+    ]
 
 
 def parallel_children_paused(lab: Lab) -> Any:
