@@ -35,7 +35,18 @@ class InvalidModuleError(DeserializationError):
 
 
 class NotAllowed(SerializationError):
-    """A value's class is not on the allow-list."""
+    """A value's class is not on the allow-list; `part` is that value, `path` where in the whole it stands."""
+
+    def __init__(self, message: str, part: object) -> None:
+        super().__init__(message, type_name=full_name(type(part)))
+        self.part = part
+        self.path: str | None = None
+
+    def found_at(self, path: str | None) -> None:
+        """Say in the message where the value stands."""
+        self.path = path
+        if path:
+            self.args = (f"{self.args[0]} It stands at value{path}.",)
 
 
 @overload
@@ -133,7 +144,7 @@ class Allowlist:
         """How to load what stored bytes call *name*. Raises `InvalidModuleError` if it is not allowed."""
         codec = _names.get(name) or self._names.get(name)
         if codec is None:
-            codec = codec_of(self._find(name))
+            codec = codec_of(self._found(name))
             self._add(codec)
         return codec
 
@@ -141,40 +152,57 @@ class Allowlist:
         self._codecs[codec.cls] = codec
         self._names[codec.name] = codec
 
-    def _allows(self, cls: type) -> bool:
-        if self.everything:
+    def _allows(self, cls: Any) -> bool:
+        if self.everything or self._allows_name(cls.__module__, cls.__qualname__):
             return True
-        return self._allows_name(cls.__module__, cls.__qualname__)
+        # A generic pydantic model with its parameters filled in is as good as the model.
+        origin = getattr(cls, "__pydantic_generic_metadata__", {}).get("origin")
+        return origin is not None and self.codec_for_class(origin) is not None
 
     def _allows_name(self, module: str, qualname: str) -> bool:
         if module in self._modules or (module, qualname) in self._pairs:
             return True
         return (module, qualname.rpartition(".")[2]) in self._pairs
 
-    def _find(self, name: str) -> type:
+    def _found(self, name: str) -> type:
+        """The class that stored bytes call *name*, taken from its module."""
         module, _, qualname = name.partition(":")
-        if self._allows_name(module, qualname):
+        generic = qualname.partition("[")[0]
+        if self._allows_name(module, generic):
             importlib.import_module(module)  # the application allowed it by name
-        elif not (self.everything and module in sys.modules):
+        elif not self._loaded(module, generic):
             raise InvalidModuleError(
-                f"the data holds a {module}.{qualname}, which is not on the allow-list. {remedy(qualname)}",
+                f"The data holds a {module}.{qualname}, which is not on the allow-list. {remedy(qualname)}",
                 type_name=name,
             )
+        *outer, last = generic.split(".")
         found: Any = sys.modules[module]
-        for part in qualname.split("."):
+        for part in (*outer, last + qualname[len(generic) :]):
             found = vars(found).get(part)
         if not isinstance(found, type) or name_of(found) != name:
             raise InvalidModuleError(
-                f"module {module} has no class {qualname}, which the data holds", type_name=name
+                f"Module {module} has no class {qualname}, which the data holds.", type_name=name
             )
         return found
+
+    def _loaded(self, module: str, generic: str) -> bool:
+        """Whether a class beyond the names of this list may be looked for in *module*, as it is loaded."""
+        if self.everything:
+            return module in sys.modules
+        known = f"{module}:{generic}"
+        return known in _names or known in self._names
+
+
+def full_name(cls: type) -> str:
+    """The class as messages call it."""
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def remedy(class_name: str) -> str:
     """What to do about a class that is not allowed."""
     return (
         f"Allow it with threadkeep.checkpoint.serde.jsonplus.register({class_name}),"
-        f" or for one serialiser with JsonPlusSerializer(allowed_modules=[{class_name}])"
+        f" or for one serialiser with JsonPlusSerializer(allowed_modules=[{class_name}])."
     )
 
 

@@ -180,7 +180,7 @@ def _own_state_functions(cls: type, set_attributes: Callable[[Any, Any], None]) 
 _HEAP_TYPE = 1 << 9
 
 
-def _new_of(cls: type) -> Callable[[type], Any]:
+def _new_of(cls: Any) -> Callable[[type], Any]:
     """What makes an empty object: `object.__new__` where it can, as the class's own may want arguments."""
     built_in = next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
     if built_in is object:

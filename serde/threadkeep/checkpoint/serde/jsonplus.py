@@ -13,8 +13,6 @@ without one is saved as the plain value, to which it is equal.
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal
 
@@ -26,13 +24,15 @@ from threadkeep.checkpoint.serde.allowlist import (
     InvalidModuleError,
     NotAllowed,
     allowlist_from,
+    full_name,
     register,
     remedy,
 )
 from threadkeep.checkpoint.serde.arrays import decode_array, decode_scalar, numpy_encoder
 from threadkeep.checkpoint.serde.base import DeserializationError, SerializationError, SerializerProtocol
 from threadkeep.checkpoint.serde.classes import Codec
-from threadkeep.checkpoint.serde.langchain import decode_langchain, langchain_encoder
+from threadkeep.checkpoint.serde.langchain import LANGCHAIN_DECODERS, langchain_encoder
+from threadkeep.checkpoint.serde.path import path_of
 from threadkeep.checkpoint.serde.values import DECODERS, ENCODERS, encode_exception
 from threadkeep.checkpoint.serde.wire import Encoder, Pack, Unpack, make_pack, make_unpack
 
@@ -77,7 +77,7 @@ class JsonPlusSerializer(SerializerProtocol):
         decoders = {
             **DECODERS,
             32: _object_decoder(allowed),
-            33: decode_langchain,
+            **LANGCHAIN_DECODERS,
             34: decode_array,
             35: decode_scalar,
             36: _decode_pickle if pickle_fallback else _refuse_pickle,
@@ -131,10 +131,13 @@ class JsonPlusSerializer(SerializerProtocol):
         """
         try:
             return self._pack(obj)
+        except NotAllowed as error:
+            error.found_at(path_of(error.part, obj))
+            raise
         except SerializationError:
             raise
         except Exception as error:
-            raise SerializationError(f"a {_named(type(obj))} could not be saved: {error!r}") from error
+            raise SerializationError(f"a {full_name(type(obj))} cannot be saved: {error!r}") from error
 
     def loads(self, data: bytes) -> Any:
         """The value that `dumps` was given. Raises `DeserializationError`."""
@@ -151,6 +154,8 @@ class JsonPlusSerializer(SerializerProtocol):
                 decode = _decode_pickle if self.pickle_fallback else _refuse_pickle
                 return decode(payload, self._unpack)
             if tag == "json":
+                import json
+
                 return json.loads(payload)
         except DeserializationError:
             raise
@@ -223,24 +228,22 @@ def _plain_encoder(plain: type) -> Encoder:
 def _refuse(value: Any, pack: Pack) -> Any:
     cls = type(value)
     if cls.__module__ == "builtins":
-        raise NotAllowed(f"a {cls.__name__} cannot be saved: {value!r:.80}", type_name=_named(cls))
-    raise NotAllowed(
-        f"{_named(cls)} is not on the allow-list. {remedy(cls.__qualname__)}", type_name=_named(cls)
-    )
-
-
-def _named(cls: type) -> str:
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+        raise NotAllowed(f"A {cls.__name__} cannot be saved: {value!r:.80}.", value)
+    raise NotAllowed(f"{full_name(cls)} is not on the allow-list. {remedy(cls.__qualname__)}", value)
 
 
 # Pickle, by explicit opt-in
 
 
 def _encode_pickle(value: Any, pack: Pack) -> Ext:
+    import pickle
+
     return Ext(36, pickle.dumps(value))
 
 
 def _decode_pickle(data: bytes, unpack: Unpack) -> Any:
+    import pickle
+
     return pickle.loads(data)  # noqa: S301  # the application asked for it
 
 

@@ -1,7 +1,8 @@
 """LangChain's message and document classes: part of the allow-list from the start, without being imported.
 
 A class is looked up in the table below, by name when it is met in a value, by number when it is met in stored
-bytes; only then, and only from this table, is its module imported. Numbers are part of the stored form.
+bytes; only then, and only from this table, is its module imported. Each has an extension code of its own; the
+data is the state of the object (see `classes`), a list or dict. Numbers are part of the stored form.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from ormsgpack import Ext
 from threadkeep.checkpoint.serde.base import DeserializationError
 from threadkeep.checkpoint.serde.classes import Codec, codec_of, name_of
 from threadkeep.checkpoint.serde.models import is_model, model_functions
-from threadkeep.checkpoint.serde.wire import Encoder, Pack, Unpack
+from threadkeep.checkpoint.serde.wire import Decoder, Encoder, Pack, Unpack
 
-__all__ = ["decode_langchain", "langchain_encoder"]
+__all__ = ["LANGCHAIN_DECODERS", "langchain_encoder"]
+
+FIRST_CODE: Final = 64
 
 CLASSES: Final[Mapping[int, tuple[str, str]]] = {
     0: ("langchain_core.messages", "HumanMessage"),
@@ -64,25 +67,23 @@ def langchain_encoder(cls: type) -> Encoder | None:
     module, name = CLASSES[number]
     if getattr(sys.modules.get(module), name, None) is not cls:
         return None
-    dump = _codec(number).dump
+    code, dump = FIRST_CODE + number, _codec(number).dump
 
     def encode(value: Any, pack: Pack) -> Ext:
-        return Ext(33, pack([number, dump(value)]))
+        return Ext(code, pack(dump(value)))
 
     return encode
 
 
-def decode_langchain(data: bytes, unpack: Unpack) -> Any:
-    number, state = unpack(data)
-    codec = _codecs.get(number)
-    if codec is None:
-        codec = _codec(number)
-    return codec.load(state)
+def _decoder(number: int) -> Decoder:
+    def decode(data: bytes, unpack: Unpack) -> Any:
+        codec = _codecs.get(number) or _codec(number)
+        return codec.load(unpack(data))
+
+    return decode
 
 
 def _codec(number: int) -> Codec:
-    if number not in CLASSES:
-        raise DeserializationError(f"no LangChain class has the number {number!r}")
     if number not in _codecs:
         module, name = CLASSES[number]
         cls = _imported(module, name)
@@ -102,3 +103,6 @@ def _imported(module: str, name: str) -> type:
             type_name=f"{module}:{name}",
         ) from error
     return cls
+
+
+LANGCHAIN_DECODERS: Final = {FIRST_CODE + number: _decoder(number) for number in CLASSES}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from threadkeep.checkpoint.serde.base import DeserializationError
@@ -33,7 +34,7 @@ def model_functions(
     """
     shape = _Shape(cls, frozenset(cls.model_fields), cls.model_config.get("extra") == "allow")
     if omit_defaults:
-        return _dump_function(_omitting(cls)), _load_function(shape, _filling(shape))
+        return _with_shortcut(cls, _dump_function(_omitting(cls))), _load_function(shape, _filling(shape))
     return _dump_function(_all_fields(shape)), _load_function(shape, _checking(shape))
 
 
@@ -74,10 +75,12 @@ def _all_fields(shape: _Shape) -> Callable[[Any], dict[str, Any]]:
 
 
 def _omitting(cls: Any) -> Callable[[Any], dict[str, Any]]:
+    """Fields that were given or hold no simple default."""
     names = frozenset(cls.model_fields)
     simple, empty = _simple_defaults(cls), _empty_defaults(cls)
-    simple_get, empty_get = simple.get, empty.get
     absent = object()
+    default_of = {name: simple.get(name, absent) for name in names}
+    empty_type_of = {name: empty.get(name, absent) for name in names}
 
     def fields_of(model: Any) -> dict[str, Any]:
         given = model.__pydantic_fields_set__
@@ -86,22 +89,51 @@ def _omitting(cls: Any) -> Callable[[Any], dict[str, Any]]:
             for name, value in model.__dict__.items()
             if name in given
             or (
-                value is not simple_get(name, absent)
-                and (type(value) is not empty_get(name) or value)
-                and name in names
+                name in names
+                and value is not default_of[name]
+                and (type(value) is not empty_type_of[name] or value)
             )
         }
 
     return fields_of
 
 
+def _with_shortcut(cls: Any, dump: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """*dump*; but where just two known fields were given, the others compare with their defaults at once.
+
+    Those are content and id of a message: most messages, in a third of the time that all fields take.
+    """
+    simple, empty = _simple_defaults(cls), _empty_defaults(cls)
+    usual = frozenset(name for name in cls.model_fields if name == "id" or name not in {**simple, **empty})
+    rare = [name for name in cls.model_fields if name not in usual]
+    if len(usual) != 2 or len(rare) < 2:
+        return dump
+    first, second = sorted(usual)
+    count = len(cls.model_fields)
+    rare_of = itemgetter(*rare)
+    rare_defaults = rare_of({**simple, **{name: make() for name, make in empty.items()}})
+
+    def dump_usual(model: Any) -> Any:
+        fields = model.__dict__
+        if (
+            model.__pydantic_fields_set__ == usual
+            and len(fields) == count
+            and rare_of(fields) == rare_defaults
+            and not model.__pydantic_extra__
+            and model.__pydantic_private__ is None
+        ):
+            return {first: fields[first], second: fields[second]}
+        return dump(model)
+
+    return dump_usual
+
+
 def _dump_function(fields_of: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Any]:
     def dump(model: Any) -> Any:
-        fields = fields_of(model)
-        given, extra = model.__pydantic_fields_set__, model.__pydantic_extra__
-        private = model.__pydantic_private__
+        fields, given = fields_of(model), model.__pydantic_fields_set__
+        extra, private = model.__pydantic_extra__, model.__pydantic_private__
         if not extra and private is None:
-            if fields.keys() == given:
+            if len(fields) == len(given):
                 return fields
             return [fields, [name for name in fields if name not in given]]
         unset = [name for name in (*fields, *(extra or ())) if name not in given]

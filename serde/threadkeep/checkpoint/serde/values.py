@@ -22,9 +22,9 @@ Codes are part of the stored form: never renumber one, never give one a second m
 | 23 | complex | two doubles, big endian |
 | 24 | range | msgpack list: start, stop, step |
 | 32 | object of a class on the allow-list (`allowlist`) | msgpack list: name, state |
-| 33 | LangChain object (`langchain`) | msgpack list: number of the class, state |
 | 34, 35 | numpy array, scalar (`arrays`) | msgpack list |
 | 36 | pickle, by explicit opt-in only (`jsonplus`) | pickle |
+| 64–127 | LangChain object (`langchain`) | msgpack: state |
 """
 
 from __future__ import annotations
