@@ -15,7 +15,7 @@ from threadkeep.constants import ERROR, INTERRUPT, RESUME
 from threadkeep.errors import EmptyChannelError
 
 if TYPE_CHECKING:
-    from threadkeep.types import RunnableConfig
+    from threadkeep.config import RunnableConfig
 
 __all__ = [
     "EXCLUDED_METADATA_KEYS", "WRITES_IDX_MAP", "BaseCheckpointSaver", "ChannelProtocol", "ChannelVersions",

@@ -1,0 +1,155 @@
+"""What a commit will store, as far as it can be told without the storage: checked addresses, bytes, trees. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from threadkeep.checkpoint.base import (
+    WRITES_IDX_MAP,
+    SavePoint,
+    SaveWrites,
+    get_serializable_checkpoint_metadata,
+)
+from threadkeep.checkpoint.memo import ThreadMemo
+from threadkeep.checkpoint.objects import Codec, Cutter, ListTree, Tree
+from threadkeep.constants import CONFIG_KEY_FORK
+
+__all__ = ["Address", "Draft", "PointDraft", "WritesDraft", "address_of", "check_name", "draft"]
+
+NAME_MAX = 16_384
+"""Characters of a thread id, namespace, checkpoint id or task id."""
+
+
+class Address(NamedTuple):
+    """Where a config points."""
+
+    thread_id: str
+    ns: str
+    id: str | None
+
+
+class PointDraft(NamedTuple):
+    """A checkpoint to be stored."""
+
+    address: Address
+    """`id` is the parent's."""
+    id: str
+    head: list[Any]
+    """The beginning of the body: v, ts, metadata, versions, versions seen, updated channels."""
+    parents: Mapping[str, str]
+    fork: bool
+    versions: Mapping[str, Any]
+    fresh: dict[str, Tree | None]
+    """Of the channels that were written; None for no value."""
+    others: Mapping[str, Any]
+    """All values, in case that the parent lacks one that was not written."""
+
+
+class WritesDraft(NamedTuple):
+    """The writes of a task, to be stored."""
+
+    address: Address
+    task: str
+    path: str
+    entries: list[tuple[int, str, Tree]]
+    """Place in the task, channel, value."""
+
+
+Draft = PointDraft | WritesDraft
+
+
+def address_of(config: Mapping[str, Any]) -> Address:
+    """The address in a config. Raises KeyError without a `thread_id`, ValueError for what cannot be stored."""
+    configurable = config["configurable"]
+    thread_id = configurable["thread_id"]
+    ns = configurable.get("checkpoint_ns") or ""
+    id = configurable.get("checkpoint_id") or None
+    return Address(
+        check_name("thread_id", thread_id),
+        check_name("checkpoint_ns", ns) if ns else "",
+        check_name("checkpoint_id", id) if id is not None else None,
+    )
+
+
+def check_name(what: str, name: Any) -> str:
+    """The name as a string. Raises ValueError if it is too long or not Unicode text."""
+    if type(name) is not str:
+        name = str(name)
+    if len(name) > NAME_MAX:
+        raise ValueError(
+            f"{what} has {len(name):,} characters; at most {NAME_MAX:,} are allowed: {name[:40]!r}…"
+        )
+    if not name.isascii():
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{what} holds a lone surrogate, which is not text: {name[:40]!r}") from None
+    return name
+
+
+def draft(
+    ops: Sequence[SavePoint | SaveWrites], codec: Codec, memo_of: Callable[[str], ThreadMemo | None]
+) -> list[Draft]:
+    """The drafts of the operations of one commit, in their order. Raises what the serialiser raises."""
+    drafter = _Drafter(codec, memo_of)
+    return [drafter.point(op) if isinstance(op, SavePoint) else drafter.writes(op) for op in ops]
+
+
+class _Drafter:
+    def __init__(self, codec: Codec, memo_of: Callable[[str], ThreadMemo | None]) -> None:
+        self._codec = codec
+        self._memo_of = memo_of
+        self._cutter = Cutter(codec)
+        self._lists: dict[tuple[str, str, str], ListTree] = {}
+
+    def point(self, op: SavePoint) -> PointDraft:
+        config, checkpoint, metadata, new_versions = op
+        address = address_of(config)
+        values, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
+        stored = get_serializable_checkpoint_metadata(config, metadata)
+        fresh: dict[str, Tree | None] = {}
+        for channel in new_versions:
+            fresh[channel] = self._cut(address, channel, values[channel]) if channel in values else None
+        return PointDraft(
+            address,
+            check_name("checkpoint id", checkpoint["id"]),
+            [
+                checkpoint.get("v", 1),
+                checkpoint.get("ts"),
+                self._codec.dump(stored),
+                versions,
+                checkpoint.get("versions_seen") or {},
+                checkpoint.get("updated_channels"),
+            ],
+            stored.get("parents") or {},
+            bool(config["configurable"].get(CONFIG_KEY_FORK)),
+            versions,
+            fresh,
+            values,
+        )
+
+    def writes(self, op: SaveWrites) -> WritesDraft:
+        config, writes, task_id, task_path = op
+        address = address_of(config)
+        if address.id is None:
+            raise ValueError("Writes belong to a checkpoint: the config must have a checkpoint_id.")
+        memo = self._memo_of(address.thread_id)
+        entries = []
+        for place, (channel, value) in enumerate(writes):
+            last = memo.lists.get((address.ns, channel)) if memo and type(value) is list else None
+            tree = self._cutter.cut(value, last)
+            entries.append((WRITES_IDX_MAP.get(channel, place), channel, tree))
+        return WritesDraft(address, check_name("task_id", task_id), task_path, entries)
+
+    def _cut(self, address: Address, channel: str, value: Any) -> Tree:
+        if type(value) is not list:
+            return self._cutter.cut(value)
+        key = (address.thread_id, address.ns, channel)
+        last: Any = self._lists.get(key)
+        if last is None and (memo := self._memo_of(address.thread_id)) is not None:
+            last = memo.lists.get((address.ns, channel))
+        tree = self._cutter.cut(value, last, remember=True)
+        if type(tree) is ListTree:
+            self._lists[key] = tree
+        return tree

@@ -1,0 +1,107 @@
+"""What a saver remembers of the threads it wrote, to store the next checkpoint quickly. Bounded; never needed.
+
+A memo is true for one epoch of a thread: the commit plan compares epochs inside the transaction. Memos are
+learned only after the commit, and hold no reference to a value of the program.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from threading import Lock
+from typing import Any, NamedTuple
+
+from threadkeep.checkpoint.objects import Blob, ListMemo, Node, blob_size
+
+__all__ = ["Learned", "Memos", "PointMemo", "ThreadMemo"]
+
+_NAMESPACES_MAX = 64
+_RECOUNT = 16
+"""Commits of a thread between two countings of its memo's size."""
+
+
+class PointMemo(NamedTuple):
+    """A checkpoint: its id, and of each channel the version and the node."""
+
+    id: str
+    nodes: dict[str, tuple[Any, Node]]
+
+
+class Learned(NamedTuple):
+    """What one commit taught about a thread."""
+
+    thread_id: str
+    no: int
+    epoch: int
+    lists: dict[tuple[str, str], ListMemo]
+    points: dict[str, PointMemo]
+    known: dict[Blob, int]
+    diverged: list[str]
+    """Warnings for the caller."""
+
+
+class ThreadMemo:
+    """One thread in one epoch. Replaced entry by entry, so that readers need no lock."""
+
+    __slots__ = ("_known_size", "_learned", "epoch", "known", "lists", "no", "points", "size")
+
+    def __init__(self, no: int, epoch: int) -> None:
+        self.no = no
+        self.epoch = epoch
+        self.lists: dict[tuple[str, str], ListMemo] = {}
+        """By namespace and channel."""
+        self.points: dict[str, PointMemo] = {}
+        """The checkpoint stored last, by namespace."""
+        self.known: dict[Blob, int] = {}
+        self.size = 1_000
+        self._known_size = 0
+        self._learned = 0
+
+    def learn(self, news: Learned, known_max: int) -> None:
+        """Takes over what a commit taught; forgets the oldest objects above `known_max` bytes."""
+        self.lists.update(news.lists)
+        self.points.update(news.points)
+        while len(self.points) > _NAMESPACES_MAX:
+            ns = next(iter(self.points))
+            del self.points[ns]
+            for key in [key for key in self.lists if key[0] == ns]:
+                del self.lists[key]
+        self.known.update(news.known)
+        self._known_size += sum(map(blob_size, news.known))
+        while self._known_size > known_max and self.known:
+            oldest = next(iter(self.known))
+            del self.known[oldest]
+            self._known_size -= blob_size(oldest)
+        if self._learned % _RECOUNT == 0:
+            self._known_size = sum(map(blob_size, self.known))
+            self.size = 1_000 + self._known_size + sum(memo.size() for memo in self.lists.values())
+        self._learned += 1
+
+
+class Memos:
+    """The memos of the threads written last, in about `limit` bytes. May be used from many threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._threads: OrderedDict[str, ThreadMemo] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, thread_id: str) -> ThreadMemo | None:
+        """What is remembered of a thread. Whether it still holds, the epoch tells."""
+        return self._threads.get(thread_id)
+
+    def learn(self, all_news: Iterable[Learned]) -> None:
+        """Takes over what commits taught. Call it after the transaction."""
+        with self._lock:
+            for news in all_news:
+                memo = self._threads.pop(news.thread_id, None)
+                if memo is not None:
+                    self._size -= memo.size
+                if memo is None or (memo.no, memo.epoch) != (news.no, news.epoch):
+                    memo = ThreadMemo(news.no, news.epoch)
+                memo.learn(news, self._limit // 8)
+                self._threads[news.thread_id] = memo
+                self._size += memo.size
+            while self._size > self._limit and len(self._threads) > 1:
+                self._size -= self._threads.popitem(last=False)[1].size

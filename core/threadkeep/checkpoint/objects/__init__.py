@@ -1,0 +1,28 @@
+"""Values as objects: cutting them so that each part is stored once, and joining them again. Pure; all savers share it.
+
+`codec` turns values into bytes, `fingerprint` proves elements unchanged, `cut` makes trees, `nodes` writes them
+down, `join` reads them.
+"""
+
+from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_data, blob_size
+from threadkeep.checkpoint.objects.cut import Cutter, ListMemo, ListTree, Tree
+from threadkeep.checkpoint.objects.join import Range, join, missing, needs
+from threadkeep.checkpoint.objects.nodes import NODE_TAG, Node, inherit
+
+__all__ = [
+    "NODE_TAG",
+    "Blob",
+    "Codec",
+    "Cutter",
+    "ListMemo",
+    "ListTree",
+    "Node",
+    "Range",
+    "Tree",
+    "blob_data",
+    "blob_size",
+    "inherit",
+    "join",
+    "missing",
+    "needs",
+]

@@ -1,0 +1,81 @@
+"""Values to bytes and back through the saver's serialiser. The only place here that calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from threadkeep.checkpoint.serde.base import SerializerProtocol
+
+__all__ = ["Blob", "Codec", "blob_data", "blob_size"]
+
+Blob = bytes | tuple[str, bytes]
+"""A serialised value: the bytes alone where the serialiser's tag is "msgpack", otherwise tag and bytes."""
+
+
+def blob_data(blob: Blob) -> bytes:
+    """The bytes without the tag."""
+    return blob if type(blob) is bytes else cast("bytes", blob[1])
+
+
+def blob_size(blob: Blob) -> int:
+    """Length of the bytes."""
+    return len(blob) if type(blob) is bytes else len(blob[1])
+
+
+class Codec:
+    """A serialiser, and what storage must know about it.
+
+    `joinable`: its "msgpack" form is bare msgpack, so that an array's bytes are those of its elements in a row.
+    Found out by trying; an encrypting serialiser is not. Lists of such a one are stored element by element.
+    """
+
+    __slots__ = ("_dumps", "_loads", "joinable")
+
+    def __init__(self, serde: SerializerProtocol) -> None:
+        self._dumps = serde.dumps_typed
+        self._loads = serde.loads_typed
+        self.joinable = self._is_joinable()
+
+    def dump(self, value: Any) -> Blob:
+        """A value's bytes."""
+        tag, data = self._dumps(value)
+        return data if tag == "msgpack" else (tag, data)
+
+    def dump_element(self, value: Any) -> Blob:
+        """A list element's bytes; always msgpack if the serialiser is joinable."""
+        tag, data = self._dumps(value)
+        if tag == "msgpack":
+            return data
+        return self._dumps([value])[1][1:] if self.joinable else (tag, data)
+
+    def dump_run(self, values: Sequence[Any]) -> bytes:
+        """The bytes of fewer than 65,536 elements in a row. Only for a joinable serialiser."""
+        data = self._dumps(list(values))[1]
+        return data[1 if len(values) < 16 else 3 :]
+
+    def load(self, blob: Blob) -> Any:
+        """The value of its bytes."""
+        return self._loads(("msgpack", blob) if type(blob) is bytes else cast("tuple[str, bytes]", blob))
+
+    def load_run(self, count: int, parts: Sequence[bytes]) -> list[Any]:
+        """The list of `count` elements whose bytes, in a row, are `parts`. Only for a joinable serialiser."""
+        if count < 16:
+            head = bytes((0x90 | count,))
+        elif count < 65_536:
+            head = b"\xdc" + count.to_bytes(2, "big")
+        else:
+            head = b"\xdd" + count.to_bytes(4, "big")
+        return cast("list[Any]", self._loads(("msgpack", b"".join((head, *parts)))))
+
+    def _is_joinable(self) -> bool:
+        try:
+            dumps, loads = self._dumps, self._loads
+            return (
+                dumps([None, "a", [1]]) == ("msgpack", b"\x93\xc0\xa1a\x91\x01")
+                and dumps("a") == ("msgpack", b"\xa1a")
+                and dumps([0] * 16) == ("msgpack", b"\xdc\x00\x10" + bytes(16))
+                and loads(("msgpack", b"\x92\xa1a\xc0")) == ["a", None]
+            )
+        except Exception:  # a serialiser of any kind: what it cannot do is no error here
+            return False

@@ -1,0 +1,243 @@
+"""Cuts values into objects. Pure: numbers and storage come later; what was stored before is told by `ListMemo`s.
+
+Only exact lists and dicts with string keys are cut, at most two levels deep; everything else is one blob.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from operator import is_not
+from typing import Any, NamedTuple
+
+from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_size
+from threadkeep.checkpoint.objects.fingerprint import Fingerprint, fingerprint, keep, size
+from threadkeep.checkpoint.objects.nodes import (
+    Node,
+    Number,
+    Pieces,
+    note_dict,
+    note_list,
+    note_whole,
+    truncate,
+)
+
+__all__ = ["Cutter", "DictTree", "ListMemo", "ListTree", "Tree", "Whole"]
+
+INLINE_MAX = 200
+"""Bytes of a value that is not worth an object."""
+ELEMENT_MIN = 64
+"""Bytes from which an element of a list or dict is an object of its own."""
+SEGMENT_MIN = 256
+"""Bytes from which a row of smaller elements is one."""
+SCALARS = 64
+"""Numbers in a row that are one object."""
+RUN = 32
+"""Elements that share a fingerprint: small enough to be compared in the cache of the processor."""
+_SCALAR = frozenset({int, float, bool, type(None)})
+
+Run = tuple[int, "Fingerprint | Blob"]
+"""Count of elements, and their fingerprint (or, where there is none, their bytes)."""
+
+
+class ListMemo(NamedTuple):
+    """What is known of a stored list: how to tell that another begins the same, and where the elements are."""
+
+    runs: list[Run]
+    pieces: Pieces
+
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        return 100 * len(self.runs) + sum(
+            size(mark) if not isinstance(mark, tuple) or len(mark) == 3 else len(mark[1])
+            for _, mark in self.runs
+        )
+
+
+class Whole(NamedTuple):
+    """A value that is not cut."""
+
+    blob: Blob
+    limit: int
+
+    def blobs(self) -> Iterator[Blob]:
+        """The blobs that will be objects."""
+        if blob_size(self.blob) > self.limit:
+            yield self.blob
+
+    def encode(self, number: Number) -> Node:
+        """The node."""
+        return note_whole(self.blob, self.limit, number)
+
+
+class ListTree:
+    """A list: pieces stored before, new leaves, and a tail too small for an object."""
+
+    __slots__ = ("base", "elements", "leaves", "pieces", "runs", "tail", "tail_count")
+
+    def __init__(self, base: Pieces, leaves: list[tuple[Blob, int]]) -> None:
+        self.base = base
+        self.leaves = leaves
+        self.tail = b""
+        self.tail_count = 0
+        self.runs: list[Run] | None = None
+        self.elements: list[Any] = []
+        self.pieces: Pieces = ()
+
+    def blobs(self) -> Iterator[Blob]:
+        """The blobs that will be objects."""
+        return (blob for blob, _ in self.leaves)
+
+    def encode(self, number: Number) -> Node:
+        """The node."""
+        self.pieces = note_list(self.base, self.leaves, number)
+        return [1, list(self.pieces), self.tail_count, self.tail]
+
+    def memo(self) -> ListMemo | None:
+        """What to remember, once encoded; None if not worth it."""
+        return ListMemo(self.runs, self.pieces) if self.runs is not None and self.pieces else None
+
+
+class DictTree(NamedTuple):
+    """A dict."""
+
+    keys: list[str]
+    children: list[Any]
+
+    def blobs(self) -> Iterator[Blob]:
+        """The blobs that will be objects."""
+        for child in self.children:
+            yield from child.blobs()
+
+    def encode(self, number: Number) -> Node:
+        """The node."""
+        return note_dict(self.keys, [child.encode(number) for child in self.children], number)
+
+
+Tree = Whole | ListTree | DictTree
+
+
+class Cutter:
+    """Cuts the values of one commit.
+
+    Within it, no code of the program runs, so an element met twice is serialised once. The elements are kept
+    alive as long as the cutter, so that an `id` stands for one of them.
+    """
+
+    __slots__ = ("_codec", "_elements")
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._elements: dict[int, tuple[Any, Blob]] = {}
+
+    def cut(self, value: Any, memo: ListMemo | ListTree | None = None, *, remember: bool = False) -> Tree:
+        """The tree of a value. `memo` tells of an older value of the channel; `remember` prepares the next."""
+        kind = type(value)
+        if kind is list:
+            if len(value) > 4 or (memo is not None and value):
+                return self._cut_list(value, memo, remember)
+        elif kind is not dict or len(value) > 8:
+            return self._cut_dict(value) if kind is dict else Whole(self._codec.dump(value), INLINE_MAX)
+        blob = self._codec.dump(value)
+        if blob_size(blob) <= INLINE_MAX or not value:
+            return Whole(blob, INLINE_MAX)
+        return self._cut_list(value, None, remember) if kind is list else self._cut_dict(value)
+
+    def _cut_dict(self, value: dict[Any, Any]) -> Tree:
+        keys = list(value)
+        if set(map(type, keys)) != {str} or not _is_text("".join(keys)):
+            return Whole(self._codec.dump(value), INLINE_MAX)
+        return DictTree(keys, [self._cut_entry(entry) for entry in value.values()])
+
+    def _cut_entry(self, value: Any) -> Tree:
+        if type(value) is list and value:
+            return self._cut_list(value, None, False)
+        return Whole(self._codec.dump(value), ELEMENT_MIN - 1)
+
+    def _cut_list(self, value: list[Any], memo: ListMemo | ListTree | None, remember: bool) -> ListTree:
+        same = self._unchanged(value, memo) if memo is not None else 0
+        tree, start = _resume(memo, same)
+        rest = value[start:] if start else value
+        if not self._codec.joinable:
+            tree.leaves += [(self._element(element), 0) for element in rest]
+        elif rest and type(rest[0]) in _SCALAR and set(map(type, rest)) <= _SCALAR:
+            self._add_scalars(tree, rest)
+        else:
+            self._add_elements(tree, rest)
+        if remember and (tree.base or tree.leaves):
+            tree.elements = value.copy()
+            whole = same // RUN
+            tree.runs = [*memo.runs[:whole]] if memo is not None and memo.runs else []
+            tree.runs += [self._run(value[i : i + RUN]) for i in range(len(tree.runs) * RUN, len(value), RUN)]
+        return tree
+
+    def _add_scalars(self, tree: ListTree, rest: list[Any]) -> None:
+        whole = len(rest) - len(rest) % SCALARS
+        dump_run = self._codec.dump_run
+        tree.leaves += [(dump_run(rest[i : i + SCALARS]), SCALARS) for i in range(0, whole, SCALARS)]
+        tree.tail_count = len(rest) - whole
+        tree.tail = dump_run(rest[whole:]) if tree.tail_count else b""
+
+    def _add_elements(self, tree: ListTree, rest: list[Any]) -> None:
+        small: list[bytes] = []
+        room = SEGMENT_MIN
+        for element in rest:
+            blob: Any = self._element(element)
+            if len(blob) < ELEMENT_MIN:
+                small.append(blob)
+                room -= len(blob)
+                if room > 0:
+                    continue
+            if small:
+                tree.leaves.append((b"".join(small), len(small) if len(small) > 1 else 0))
+                small.clear()
+                room = SEGMENT_MIN
+            if len(blob) >= ELEMENT_MIN:
+                tree.leaves.append((blob, 0))
+        tree.tail = b"".join(small)
+        tree.tail_count = len(small)
+
+    def _element(self, element: Any) -> Blob:
+        found = self._elements.get(id(element))
+        if found is None:
+            found = self._elements[id(element)] = (element, self._codec.dump_element(element))
+        return found[1]
+
+    def _unchanged(self, value: list[Any], memo: ListMemo | ListTree) -> int:
+        """How many elements at the beginning are certainly the same as the memo's."""
+        if type(memo) is ListTree and not any(map(is_not, value, memo.elements)):
+            return min(len(value), len(memo.elements))
+        same = 0
+        for run in memo.runs or ():
+            if self._run(value[same : same + run[0]], kept=False) != run:
+                break
+            same += run[0]
+        return same
+
+    def _run(self, elements: Sequence[Any], *, kept: bool = True) -> Run:
+        mark: Any = fingerprint(elements)
+        if mark is None:
+            return len(elements), self._codec.dump(elements)
+        return len(elements), keep(mark) if kept else mark
+
+
+def _resume(memo: ListMemo | ListTree | None, same: int) -> tuple[ListTree, int]:
+    """A tree of the first `same` elements (or a few less, where one object holds several), and how many."""
+    if memo is None or not same:
+        return ListTree((), []), 0
+    if type(memo) is ListMemo:
+        base, start = truncate(memo.pieces, same)
+        return ListTree(base, []), start
+    assert isinstance(memo, ListTree)  # noqa: S101 (narrows the type)
+    base, start = truncate(memo.base, same)
+    leaves = []
+    if base == memo.base:
+        for blob, count in memo.leaves:
+            if start + (count or 1) > same:
+                break
+            leaves.append((blob, count))
+            start += count or 1
+    return ListTree(base, leaves), start
+
+
+def _is_text(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)

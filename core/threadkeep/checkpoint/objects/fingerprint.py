@@ -1,0 +1,68 @@
+"""Proof that elements of a list are unchanged, at C speed. Knows values only; no storage, no serialiser.
+
+A fingerprint is compared with the one taken when the elements were stored. It covers the whole content, types
+included, so a change in place is always seen. It is not stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from operator import attrgetter
+from typing import Any
+
+import ormsgpack
+
+__all__ = ["Fingerprint", "fingerprint", "keep", "size"]
+
+_OPTIONS = (
+    ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_DATETIME
+    | ormsgpack.OPT_PASSTHROUGH_ENUM
+    | ormsgpack.OPT_PASSTHROUGH_SUBCLASS
+    | ormsgpack.OPT_PASSTHROUGH_TUPLE
+    | ormsgpack.OPT_PASSTHROUGH_UUID
+)
+"""All that makes ormsgpack write two types in one way; what remains is refused, so equal bytes are equal values.
+
+One exception: bytes and a bytearray of equal content."""
+_PLAIN = frozenset({dict, list, str, int, float, bool, type(None)})
+_PARTS_OF_MODEL = tuple(
+    attrgetter(name) for name in ("__dict__", "__pydantic_extra__", "__pydantic_private__")
+)
+_fields_set_of = attrgetter("__pydantic_fields_set__")
+
+Fingerprint = bytes | tuple[list[type], bytes, Sequence[Set[str]]]
+
+
+def fingerprint(elements: Sequence[Any]) -> Fingerprint | None:
+    """A value that equals the fingerprint of other elements only if they are the same in type and content.
+
+    None where this cannot be told: elements that hold other types than those of JSON, bytes and pydantic models.
+    1,000 elements of 1 KB take 0.1 ms as dicts and 0.25 ms as LangChain messages. To keep one while the elements
+    live on, `keep` it.
+    """
+    types = list(map(type, elements))
+    kinds = set(types)
+    try:
+        if kinds <= _PLAIN:
+            return ormsgpack.packb(elements, option=_OPTIONS)
+        if all(hasattr(kind, "__pydantic_complete__") for kind in kinds):
+            state = [list(map(part, elements)) for part in _PARTS_OF_MODEL]
+            return types, ormsgpack.packb(state, option=_OPTIONS), list(map(_fields_set_of, elements))
+    except (TypeError, AttributeError):
+        pass
+    return None
+
+
+def keep(taken: Fingerprint | None) -> Fingerprint | None:
+    """The same fingerprint, no longer tied to the elements it was taken of."""
+    if isinstance(taken, tuple):
+        return taken[0], taken[1], list(map(frozenset, taken[2]))
+    return taken
+
+
+def size(kept: Fingerprint | None) -> int:
+    """About how many bytes of memory it takes."""
+    if kept is None:
+        return 0
+    return len(kept) if isinstance(kept, bytes) else len(kept[1]) + 300 * len(kept[2])

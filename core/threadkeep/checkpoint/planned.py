@@ -1,0 +1,199 @@
+"""Every saver of ours, in both colours, over the plans. A backend says only how a plan is run."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from copy import copy
+from typing import Any, Self, TypeVar
+
+from threadkeep.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    SavePoint,
+    SaveWrites,
+)
+from threadkeep.checkpoint.commits import Commit, OnConflict
+from threadkeep.checkpoint.drafts import address_of
+from threadkeep.checkpoint.memo import Learned, Memos
+from threadkeep.checkpoint.objects import Codec
+from threadkeep.checkpoint.reads import Listing, get_tuple
+from threadkeep.checkpoint.requests import Plan
+from threadkeep.checkpoint.serde.base import SerializerProtocol
+from threadkeep.checkpoint.upkeep import copy_thread, delete_for_runs, delete_thread, prune
+from threadkeep.config import RunnableConfig
+from threadkeep.errors import ConcurrentUpdateWarning
+
+__all__ = ["PlannedSaver"]
+
+T = TypeVar("T")
+MEMO_BYTES = 64 * 1024 * 1024
+
+
+class PlannedSaver(BaseCheckpointSaver[int]):
+    """A saver whose operations are plans.
+
+    `on_conflict` says what a put does whose parent is not the newest checkpoint of its namespace any more (time
+    travel on purpose is never a conflict): "fork" keeps both branches and warns with `ConcurrentUpdateWarning`,
+    "reject" raises `ConcurrentUpdateError`. Each operation is one transaction; a failed one changes nothing.
+    """
+
+    def __init__(self, *, serde: SerializerProtocol | None = None, on_conflict: OnConflict = "fork") -> None:
+        super().__init__(serde=serde)
+        if on_conflict not in ("fork", "reject"):
+            raise ValueError(f'on_conflict is "fork" or "reject", not {on_conflict!r}.')
+        self.on_conflict: OnConflict = on_conflict
+        self._codec = Codec(self.serde)
+        self._memos = Memos(MEMO_BYTES)
+
+    @abstractmethod
+    def _run(self, plan: Plan[T]) -> T:
+        """Runs a plan in one transaction."""
+
+    @abstractmethod
+    async def _arun(self, plan: Plan[T]) -> T:
+        """Runs a plan in one transaction."""
+
+    @abstractmethod
+    def _store(self, commit: Commit) -> list[Learned]:
+        """Runs a commit's plan, perhaps with those of other callers in one transaction."""
+
+    @abstractmethod
+    async def _astore(self, commit: Commit) -> list[Learned]:
+        """As `_store`."""
+
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
+        """This saver, over the same storage, with a serialiser that also builds the given types."""
+        allow = getattr(self.serde, "with_msgpack_allowlist", None)
+        if allow is None:
+            return self
+        other = copy(self)
+        other.serde = allow(extra_allowlist)
+        other._codec = Codec(other.serde)
+        return other
+
+    def commit(self, ops: Sequence[SavePoint | SaveWrites]) -> None:
+        """Stores several checkpoints and writes in order, all or nothing."""
+        if ops:
+            self._learn(self._store(Commit(ops, self._codec, self._memos, self.on_conflict)))
+
+    async def acommit(self, ops: Sequence[SavePoint | SaveWrites]) -> None:
+        """As `commit`."""
+        if ops:
+            self._learn(await self._astore(Commit(ops, self._codec, self._memos, self.on_conflict)))
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that the config addresses, with metadata and pending writes."""
+        return self._run(get_tuple(address_of(config), self._codec))
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """As `get_tuple`."""
+        return await self._arun(get_tuple(address_of(config), self._codec))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Checkpoints, newest first; read in pages, so that a later page sees what was stored meanwhile."""
+        listing = Listing.of(config, filter, before, limit, self._codec)
+        while page := self._run(listing.page()):
+            yield from page
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """As `list`."""
+        listing = Listing.of(config, filter, before, limit, self._codec)
+        while page := await self._arun(listing.page()):
+            for each in page:
+                yield each
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Stores a checkpoint as the child of the one that the config names; returns its address."""
+        self.commit([SavePoint(config, checkpoint, metadata, new_versions)])
+        return _address_after(config, checkpoint)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """As `put`."""
+        await self.acommit([SavePoint(config, checkpoint, metadata, new_versions)])
+        return _address_after(config, checkpoint)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Stores what a task wrote, waiting for the successor of the checkpoint that the config names."""
+        self.commit([SaveWrites(config, writes, task_id, task_path)])
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """As `put_writes`."""
+        await self.acommit([SaveWrites(config, writes, task_id, task_path)])
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Deletes a thread with everything in it. Late writes of runs that still go on are refused."""
+        self._run(delete_thread(thread_id))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """As `delete_thread`."""
+        await self._arun(delete_thread(thread_id))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Deletes the checkpoints (with their writes) whose metadata names one of these runs."""
+        self._run(delete_for_runs(run_ids, self._codec))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """As `delete_for_runs`."""
+        await self._arun(delete_for_runs(run_ids, self._codec))
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copies all checkpoints and writes of a thread to one that has none."""
+        self._run(copy_thread(source_thread_id, target_thread_id))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """As `copy_thread`."""
+        await self._arun(copy_thread(source_thread_id, target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Deletes all but the newest checkpoint of each namespace, or ("delete") all of the threads."""
+        self._run(prune(thread_ids, strategy))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """As `prune`."""
+        await self._arun(prune(thread_ids, strategy))
+
+    def _learn(self, news: Iterable[Learned]) -> None:
+        self._memos.learn(news)
+        for each in news:
+            for warning in each.diverged:
+                warnings.warn(warning, ConcurrentUpdateWarning, stacklevel=4)
+
+
+def _address_after(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
+    thread_id, ns, _ = address_of(config)
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": checkpoint["id"]}}

@@ -1,0 +1,146 @@
+"""The plans that load checkpoints. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from threadkeep.checkpoint.base import CheckpointTuple
+from threadkeep.checkpoint.drafts import Address, address_of
+from threadkeep.checkpoint.objects import Blob, Codec, missing, needs
+from threadkeep.checkpoint.records import Body, body_of, checkpoint_tuple, nodes_of, writes_of
+from threadkeep.checkpoint.requests import (
+    FindThread,
+    Page,
+    Plan,
+    PointRow,
+    ReadObjects,
+    ReadPoint,
+    ReadWrites,
+    ThreadRow,
+    WritesRow,
+)
+
+__all__ = ["Listing", "get_tuple"]
+
+_PAGE = 20
+
+
+def get_tuple(address: Address, codec: Codec) -> Plan[CheckpointTuple | None]:
+    """The checkpoint at an address, or None."""
+    thread: ThreadRow | None = yield FindThread(address.thread_id)
+    if thread is None:
+        return None
+    row: PointRow | None = yield ReadPoint(thread.no, address.ns, address.id)
+    if row is None:
+        return None
+    return (yield from _load([(row, body_of(row.body))], codec))[0]
+
+
+def _load(points: Sequence[tuple[PointRow, Body]], codec: Codec) -> Plan[list[CheckpointTuple]]:
+    """The checkpoints of these rows. An object that several share is read once."""
+    waiting: list[list[WritesRow]] = []
+    nodes: dict[int, list[Any]] = {}
+    for row, body in points:
+        writes: list[WritesRow] = yield ReadWrites(row.no, row.ns, row.id, None)
+        waiting.append(writes)
+        nodes.setdefault(row.no, []).extend(nodes_of([body], [writes_of(each.body) for each in writes]))
+    objects: dict[int, Mapping[int, Blob]] = {}
+    for no, of_thread in nodes.items():
+        objects[no] = yield from _fetch(no, of_thread)
+    return [
+        checkpoint_tuple(row, body, writes, objects[row.no], codec)
+        for (row, body), writes in zip(points, waiting, strict=True)
+    ]
+
+
+def _fetch(no: int, nodes: Sequence[Any]) -> Plan[Mapping[int, Blob]]:
+    objects: Mapping[int, Blob] = {}
+    while True:
+        ranges, closed = needs(nodes, objects)
+        if lacking := missing(ranges, objects):
+            found = yield ReadObjects(no, lacking)
+            objects = {**objects, **found} if objects else found
+        if not closed or any(n not in objects for n in closed):
+            return objects
+
+
+class Listing:
+    """Checkpoints newest first, a page at a time: run `page` (each in its own transaction) until it gives none."""
+
+    class Query(NamedTuple):
+        """What to list."""
+
+        thread_id: str | None
+        ns: str | None
+        id: str | None
+        before: str | None
+        filter: Mapping[str, Any]
+
+    def __init__(self, query: Query, limit: int | None, codec: Codec) -> None:
+        self._query = query
+        self._left = limit
+        self._codec = codec
+        self._after = None if query.before is None else (query.before, -1, "")
+        self._done = limit is not None and limit <= 0
+
+    @classmethod
+    def of(
+        cls,
+        config: Mapping[str, Any] | None,
+        filter: Mapping[str, Any] | None,
+        before: Mapping[str, Any] | None,
+        limit: int | None,
+        codec: Codec,
+    ) -> Listing:
+        """The listing that the arguments of `list` ask for."""
+        thread_id = ns = id = None
+        if config is not None:
+            thread_id, ns, id = address_of(config)
+            ns = ns if config["configurable"].get("checkpoint_ns") is not None else None
+        until = before["configurable"].get("checkpoint_id") if before else None
+        return cls(cls.Query(thread_id, ns, id, until, filter or {}), limit, codec)
+
+    def page(self) -> Plan[list[CheckpointTuple]]:
+        """The next checkpoints; none at the end."""
+        while not self._done:
+            rows = yield from self._rows()
+            points = [(row, body_of(row.body)) for row in rows]
+            chosen = [each for each in points if self._matches(*each)]
+            if self._left is not None:
+                chosen = chosen[: self._left]
+                self._left -= len(chosen)
+                self._done = self._done or not self._left
+            if chosen:
+                return (yield from _load(chosen, self._codec))
+        return []
+
+    def _rows(self) -> Plan[list[PointRow]]:
+        query = self._query
+        no = None
+        if query.thread_id is not None:
+            thread: ThreadRow | None = yield FindThread(query.thread_id)
+            if thread is None:
+                self._done = True
+                return []
+            no = thread.no
+        if query.id is not None and no is not None and query.ns is not None:
+            self._done = True
+            row: PointRow | None = yield ReadPoint(no, query.ns, query.id)
+            return [row] if row and (query.before is None or row.id < query.before) else []
+        size = _PAGE if self._left is None or query.filter or query.id else min(self._left, _PAGE)
+        rows: list[PointRow] = yield Page(no, query.ns, self._after, size)
+        if len(rows) < size:
+            self._done = True
+        else:
+            self._after = (rows[-1].id, rows[-1].no, rows[-1].ns)
+        return rows
+
+    def _matches(self, row: PointRow, body: Body) -> bool:
+        query = self._query
+        if query.id is not None and row.id != query.id:
+            return False
+        if not query.filter:
+            return True
+        metadata = self._codec.load(body.metadata)
+        return all(metadata.get(key) == value for key, value in query.filter.items())

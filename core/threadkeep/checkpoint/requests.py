@@ -1,0 +1,221 @@
+"""What a plan asks of the storage. Each request is one statement; the storage answers with what is noted here.
+
+A plan is a generator: it yields requests, receives the answers, and returns its result. A driver runs it inside
+one transaction, which it rolls back if the plan raises. Memory and SQLite answer the same requests.
+
+Storage holds, for each thread (a number that is never used again):
+  * points: (namespace, checkpoint id) → parent id, body
+  * writes: (namespace, checkpoint id, task id) → body
+  * objects: number → blob; numbers rise
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
+
+from threadkeep.checkpoint.objects import Blob, Range
+
+__all__ = [
+    "AddObjects", "AddThread", "AddWrites", "AllRows", "Copy", "DropObjects", "DropPoints", "DropThread", "FindObjects",
+    "FindThread", "HasChild", "Head", "Page", "Plan", "PointRow", "PutPoint", "ReadObjects", "ReadPoint", "ReadWrites",
+    "Request", "SetWrites", "ThreadNumbers", "ThreadRow", "Touch", "WritesRow", "drive",
+]  # fmt: skip
+
+
+class ThreadRow(NamedTuple):
+    """A thread. Two objects with one number but different epochs may differ."""
+
+    no: int
+    epoch: int
+    grave: str
+    """An id made when the thread was last deleted, or ""."""
+    next: int
+    """The number of its next object."""
+
+
+class PointRow(NamedTuple):
+    """A checkpoint."""
+
+    no: int
+    thread_id: str
+    ns: str
+    id: str
+    parent: str | None
+    body: bytes
+
+
+class WritesRow(NamedTuple):
+    """The writes of one task."""
+
+    task: str
+    body: bytes
+
+
+class FindThread(NamedTuple):
+    """→ ThreadRow | None"""
+
+    thread_id: str
+
+
+class AddThread(NamedTuple):
+    """→ ThreadRow. The thread must not be there."""
+
+    thread_id: str
+
+
+class Head(NamedTuple):
+    """→ id of the newest checkpoint, or None."""
+
+    no: int
+    ns: str
+
+
+class ReadPoint(NamedTuple):
+    """→ PointRow | None; the newest for an id of None."""
+
+    no: int
+    ns: str
+    id: str | None
+
+
+class HasChild(NamedTuple):
+    """→ id of a checkpoint whose parent this is, or None."""
+
+    no: int
+    ns: str
+    id: str
+
+
+class PutPoint(NamedTuple):
+    """→ None. Replaces a checkpoint with this id."""
+
+    no: int
+    ns: str
+    id: str
+    parent: str | None
+    body: bytes
+
+
+class ReadWrites(NamedTuple):
+    """→ list[WritesRow]; of one task, or of all for None."""
+
+    no: int
+    ns: str
+    id: str
+    task: str | None
+
+
+class AddWrites(NamedTuple):
+    """→ whether they were added: False, and nothing done, if the task has writes there."""
+
+    no: int
+    ns: str
+    id: str
+    task: str
+    body: bytes
+
+
+class SetWrites(NamedTuple):
+    """→ None. Replaces the writes of the task."""
+
+    no: int
+    ns: str
+    id: str
+    task: str
+    body: bytes
+
+
+class FindObjects(NamedTuple):
+    """→ dict[Blob, int]: the numbers of those blobs that the thread has."""
+
+    no: int
+    blobs: Sequence[Blob]
+
+
+class AddObjects(NamedTuple):
+    """→ None. Numbered from `first` on."""
+
+    no: int
+    first: int
+    blobs: Sequence[Blob]
+
+
+class ReadObjects(NamedTuple):
+    """→ Mapping[int, Blob] with at least those of the ranges (and whatever is at hand)."""
+
+    no: int
+    ranges: Sequence[Range]
+
+
+class Page(NamedTuple):
+    """→ list[PointRow], newest first, older than `after`; of a thread and a namespace, or of all for None."""
+
+    no: int | None
+    ns: str | None
+    after: tuple[str, int, str] | None
+    """id, thread number and namespace of the last one seen."""
+    limit: int
+
+
+class ThreadNumbers(NamedTuple):
+    """→ list[tuple[str, ThreadRow]]: all threads."""
+
+
+class AllRows(NamedTuple):
+    """→ tuple[list[PointRow], list[bytes]]: all checkpoints of a thread, newest first, and the bodies of all writes."""
+
+    no: int
+
+
+class DropPoints(NamedTuple):
+    """→ None. Deletes checkpoints with their writes; `points` are (namespace, id)."""
+
+    no: int
+    points: Sequence[tuple[str, str]]
+
+
+class DropObjects(NamedTuple):
+    """→ None. Deletes all objects of the thread but those in the ranges, which are in order."""
+
+    no: int
+    but: Sequence[Range]
+
+
+class Touch(NamedTuple):
+    """→ None. Begins a new epoch: some object is gone, and its number may be used again."""
+
+    no: int
+
+
+class DropThread(NamedTuple):
+    """→ None. Deletes everything of the thread, begins a new epoch, and notes the grave."""
+
+    no: int
+    grave: str
+
+
+class Copy(NamedTuple):
+    """→ None. Adds everything of one thread to another that is empty."""
+
+    source: int
+    target: int
+
+
+Request = (
+    FindThread | AddThread | Head | ReadPoint | HasChild | PutPoint | ReadWrites | AddWrites | SetWrites | FindObjects
+    | AddObjects | ReadObjects | Page | ThreadNumbers | AllRows | DropPoints | DropObjects | Touch | DropThread | Copy
+)  # fmt: skip
+
+T = TypeVar("T")
+Plan = Generator[Request, Any, T]
+
+
+def drive(plan: Plan[T], answer: Callable[[Request], Any]) -> T:
+    """Runs a plan to its end; `answer` performs one request."""
+    try:
+        request = next(plan)
+        while True:
+            request = plan.send(answer(request))
+    except StopIteration as stop:
+        return cast("T", stop.value)
