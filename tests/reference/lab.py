@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import tempfile
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,16 @@ def _ranked(row: Any) -> Any:
     checkpoint["versions_seen"] = {
         node: {k: _version(v) for k, v in seen.items()} for node, seen in checkpoint["versions_seen"].items()
     }
-    return row._replace(checkpoint=checkpoint)
+    return row._replace(checkpoint=checkpoint, pending_writes=_settled(row.pending_writes))
+
+
+def _settled(writes: Any) -> list[Any]:
+    """Writes with a task's triggers by name: the reference takes them from a set, in no order."""
+    runs = groupby(writes, key=lambda write: (write[0], write[1].startswith("branch:to:")))
+    settled: list[Any] = []
+    for (_, triggers), run in runs:
+        settled += sorted(run, key=lambda write: str(write[1])) if triggers else run
+    return settled
 
 
 class Runner:
