@@ -21,6 +21,13 @@ from benchmarks.worker import slices
 from benchmarks.workloads import WORKLOADS
 
 INTERVAL = 0.001
+IDLE = {
+    ("threading.py", "wait"),
+    ("threading.py", "_wait_for_tstate_lock"),
+    ("thread.py", "_worker"),
+    ("selectors.py", "select"),
+}
+"""Functions on top of a stack whose thread waits for another one."""
 Place = tuple[str, int, str]
 
 
@@ -46,6 +53,8 @@ class Sampler(threading.Thread):
                     self.count(frame)
 
     def count(self, top: FrameType) -> None:
+        if (Path(top.f_code.co_filename).name, top.f_code.co_name) in IDLE:
+            return
         self.samples.on_top[place(top)] += 1
         seen: set[Place] = set()
         frame: FrameType | None = top
@@ -76,7 +85,7 @@ def sampled(running: Iterator[Sample], count: int, top: int) -> str:
     sys.setswitchinterval(usual)
     counts = sampler.samples
     total = max(sum(counts.on_top.values()), 1)
-    lines = [f"{sum(counts.on_top.values())} samples of all threads, idle ones included"]
+    lines = [f"{sum(counts.on_top.values())} samples of all threads, waiting ones left out"]
     for title, counter in (("on top", counts.on_top), ("anywhere on the stack", counts.anywhere)):
         lines.append(f"\n{title}:")
         lines += [
