@@ -57,10 +57,16 @@ class InMemorySaver(PlannedSaver):
         super().__init__(serde=serde, on_conflict=on_conflict)
         self._memory = _Memory()
 
-    def _run(self, plan: Plan[T]) -> T:
+    def _read(self, plan: Plan[T]) -> T:
         return self._memory.run(plan)
 
-    async def _arun(self, plan: Plan[T]) -> T:
+    async def _aread(self, plan: Plan[T]) -> T:
+        return self._memory.run(plan)
+
+    def _write(self, plan: Plan[T]) -> T:
+        return self._memory.run(plan)
+
+    async def _awrite(self, plan: Plan[T]) -> T:
         return self._memory.run(plan)
 
     def _store(self, commit: Commit) -> list[Learned]:

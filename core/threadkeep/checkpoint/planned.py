@@ -51,12 +51,20 @@ class PlannedSaver(BaseCheckpointSaver[int]):
         self._memos = Memos(MEMO_BYTES)
 
     @abstractmethod
-    def _run(self, plan: Plan[T]) -> T:
+    def _read(self, plan: Plan[T]) -> T:
+        """Runs a plan that changes nothing, in one transaction."""
+
+    @abstractmethod
+    async def _aread(self, plan: Plan[T]) -> T:
+        """As `_read`."""
+
+    @abstractmethod
+    def _write(self, plan: Plan[T]) -> T:
         """Runs a plan in one transaction."""
 
     @abstractmethod
-    async def _arun(self, plan: Plan[T]) -> T:
-        """Runs a plan in one transaction."""
+    async def _awrite(self, plan: Plan[T]) -> T:
+        """As `_write`."""
 
     @abstractmethod
     def _store(self, commit: Commit) -> list[Learned]:
@@ -88,11 +96,11 @@ class PlannedSaver(BaseCheckpointSaver[int]):
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that the config addresses, with metadata and pending writes."""
-        return self._run(get_tuple(address_of(config), self._codec))
+        return self._read(get_tuple(address_of(config), self._codec))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `get_tuple`."""
-        return await self._arun(get_tuple(address_of(config), self._codec))
+        return await self._aread(get_tuple(address_of(config), self._codec))
 
     def list(
         self,
@@ -104,7 +112,7 @@ class PlannedSaver(BaseCheckpointSaver[int]):
     ) -> Iterator[CheckpointTuple]:
         """Checkpoints, newest first; read in pages, so that a later page sees what was stored meanwhile."""
         listing = Listing.of(config, filter, before, limit, self._codec)
-        while page := self._run(listing.page()):
+        while page := self._read(listing.page()):
             yield from page
 
     async def alist(
@@ -117,7 +125,7 @@ class PlannedSaver(BaseCheckpointSaver[int]):
     ) -> AsyncIterator[CheckpointTuple]:
         """As `list`."""
         listing = Listing.of(config, filter, before, limit, self._codec)
-        while page := await self._arun(listing.page()):
+        while page := await self._aread(listing.page()):
             for each in page:
                 yield each
 
@@ -157,35 +165,35 @@ class PlannedSaver(BaseCheckpointSaver[int]):
 
     def delete_thread(self, thread_id: str) -> None:
         """Deletes a thread with everything in it. Late writes of runs that still go on are refused."""
-        self._run(delete_thread(thread_id))
+        self._write(delete_thread(thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
-        await self._arun(delete_thread(thread_id))
+        await self._awrite(delete_thread(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Deletes the checkpoints (with their writes) whose metadata names one of these runs."""
-        self._run(delete_for_runs(run_ids, self._codec))
+        self._write(delete_for_runs(run_ids, self._codec))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `delete_for_runs`."""
-        await self._arun(delete_for_runs(run_ids, self._codec))
+        await self._awrite(delete_for_runs(run_ids, self._codec))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copies all checkpoints and writes of a thread to one that has none."""
-        self._run(copy_thread(source_thread_id, target_thread_id))
+        self._write(copy_thread(source_thread_id, target_thread_id))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """As `copy_thread`."""
-        await self._arun(copy_thread(source_thread_id, target_thread_id))
+        await self._awrite(copy_thread(source_thread_id, target_thread_id))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Deletes all but the newest checkpoint of each namespace, or ("delete") all of the threads."""
-        self._run(prune(thread_ids, strategy))
+        self._write(prune(thread_ids, strategy))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """As `prune`."""
-        await self._arun(prune(thread_ids, strategy))
+        await self._awrite(prune(thread_ids, strategy))
 
     def _learn(self, news: Iterable[Learned]) -> None:
         self._memos.learn(news)

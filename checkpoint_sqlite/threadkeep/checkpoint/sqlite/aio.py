@@ -1,0 +1,191 @@
+"""The saver for asyncio. The connection lives in aiosqlite's thread; a whole plan, or many, is one hop there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from os import PathLike
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiosqlite
+
+from threadkeep.checkpoint.commits import Commit, OnConflict
+from threadkeep.checkpoint.memo import Learned
+from threadkeep.checkpoint.planned import PlannedSaver
+from threadkeep.checkpoint.requests import Plan
+from threadkeep.checkpoint.serde.base import SerializerProtocol
+from threadkeep.checkpoint.sqlite.file import File, Synchronous
+
+__all__ = ["AsyncSqliteSaver"]
+
+T = TypeVar("T")
+_MOST = 64
+"""Commits in one transaction."""
+
+
+class AsyncSqliteSaver(PlannedSaver):
+    """Checkpoints in an SQLite file, for the tasks of one event loop. The file may be used from many processes.
+
+    Options as of `SqliteSaver`. The connection belongs to the saver from now on. The sync methods work from other
+    threads while the loop runs; on the loop's own thread they raise, since they would wait for themselves.
+    """
+
+    def __init__(
+        self,
+        conn: aiosqlite.Connection,
+        *,
+        serde: SerializerProtocol | None = None,
+        on_conflict: OnConflict = "fork",
+        synchronous: Synchronous = "NORMAL",
+        busy_timeout: float = 30.0,
+    ) -> None:
+        super().__init__(serde=serde, on_conflict=on_conflict)
+        self.conn = conn
+        self._worker = _Worker(conn, synchronous, busy_timeout)
+
+    @classmethod
+    def from_conn_string(
+        cls,
+        conn_string: str | PathLike[str],
+        *,
+        serde: SerializerProtocol | None = None,
+        on_conflict: OnConflict = "fork",
+        synchronous: Synchronous = "NORMAL",
+        busy_timeout: float = 30.0,
+    ) -> Self:
+        """A saver on a file (or ":memory:"), opened at its first use. Use it in `async with`, or `aclose` it."""
+        conn = aiosqlite.connect(conn_string, isolation_level=None, cached_statements=256)
+        # A saver that nobody closes must not keep the process alive: all that was promised is committed.
+        conn._thread.daemon = True
+        return cls(conn, serde=serde, on_conflict=on_conflict, synchronous=synchronous, busy_timeout=busy_timeout)
+
+    async def setup(self) -> None:
+        """Creates or upgrades the tables. Called by itself at the first use."""
+        await self._worker.do(File.setup)
+
+    async def avacuum(self) -> None:
+        """Gives the space of deleted threads and checkpoints back to the disk. Rewrites the file."""
+        await self._worker.do(File.vacuum)
+
+    async def aclose(self) -> None:
+        """Closes the connection. A closed saver cannot be used again."""
+        await self.conn.close()
+
+    async def __aenter__(self) -> Self:
+        await self._worker.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _read(self, plan: Plan[T]) -> T:
+        return self._worker.from_thread(self._aread(plan))
+
+    async def _aread(self, plan: Plan[T]) -> T:
+        return await self._worker.do(File.read, plan)
+
+    def _write(self, plan: Plan[T]) -> T:
+        return self._worker.from_thread(self._awrite(plan))
+
+    async def _awrite(self, plan: Plan[T]) -> T:
+        return await self._worker.do(File.write, plan)
+
+    def _store(self, commit: Commit) -> list[Learned]:
+        return self._worker.from_thread(self._astore(commit))
+
+    async def _astore(self, commit: Commit) -> list[Learned]:
+        return await self._worker.store(commit.plan())
+
+
+class _Worker:
+    """The connection, its file, and the commits that wait. All but `from_thread` is called on one loop."""
+
+    def __init__(self, conn: aiosqlite.Connection, synchronous: Synchronous, busy_timeout: float) -> None:
+        self._conn = conn
+        self._options = (synchronous, busy_timeout)
+        self._file: File | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening = asyncio.Lock()
+        self._waiting: deque[tuple[Plan[list[Learned]], asyncio.Future[list[Learned]]]] = deque()
+        self._draining: asyncio.Task[None] | None = None
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            pass  # made outside: the first loop that uses it is its loop
+
+    async def open(self) -> None:
+        """Binds the saver to the running loop, and connects if that was not done."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None and not self._loop.is_closed():
+                raise RuntimeError(
+                    "An AsyncSqliteSaver belongs to one event loop, and its loop is still open. Make a saver for each "
+                    "loop; they may share the file."
+                )
+            self._loop, self._opening, self._draining = loop, asyncio.Lock(), None
+            self._waiting.clear()
+        async with self._opening:
+            if self._file is None:
+                try:
+                    self._conn.in_transaction  # noqa: B018 (raises if not connected)
+                except ValueError:
+                    await self._conn
+                self._file = File(self._conn._conn, *self._options)
+
+    async def do(self, action: Callable[..., T], *arguments: Any) -> T:
+        """Runs `action(file, …)` in the connection's thread."""
+        if self._file is None or self._loop is not asyncio.get_running_loop():
+            await self.open()
+        # aiosqlite has no public way to run a function in its thread; a test holds this one.
+        result: T = await self._conn._execute(action, self._file, *arguments)
+        return result
+
+    async def store(self, plan: Plan[list[Learned]]) -> list[Learned]:
+        """Runs the plan of a commit, together with those of other tasks that wait."""
+        if self._file is None or self._loop is not asyncio.get_running_loop():
+            await self.open()
+        done: asyncio.Future[list[Learned]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((plan, done))
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        return await done
+
+    async def _drain(self) -> None:
+        """Stores what waits. A task of its own, so that a cancelled caller takes nobody with it."""
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
+                batch = [each for each in batch if not each[1].cancelled()]
+                try:
+                    results = await self.do(File.write_all, [plan for plan, _ in batch])
+                except Exception as error:
+                    results = [error] * len(batch)
+                for (_, done), result in zip(batch, results, strict=True):
+                    if done.cancelled():
+                        continue
+                    if isinstance(result, BaseException):
+                        done.set_exception(result)
+                    else:
+                        done.set_result(result)
+        finally:
+            self._draining = None
+
+    def from_thread(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine of the loop, for another thread."""
+        loop = self._loop
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if loop is None or not loop.is_running() or here is loop:
+            work.close()
+            raise asyncio.InvalidStateError(
+                "This is a sync method of AsyncSqliteSaver on its event loop's own thread: use the async one "
+                "(await graph.ainvoke(…), await saver.aget_tuple(…)). From other threads it works while the loop "
+                "runs. For programs without a loop there is SqliteSaver."
+            )
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
