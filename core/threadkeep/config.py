@@ -46,7 +46,7 @@ class CurrentTask(Protocol):
     def config(self) -> RunnableConfig: ...
     @property
     def runtime(self) -> Runtime[Any]: ...
-    def interrupt(self, value: Any) -> Any: ...
+    def interrupt(self, value: Any, response_schema: Any = None) -> Any: ...
 
 
 running: ContextVar[CurrentTask | None] = ContextVar("threadkeep_task", default=None)
@@ -58,8 +58,8 @@ def current_task() -> CurrentTask:
     task = running.get()
     if task is None:
         raise RuntimeError(
-            "This call is only possible while a node of a graph runs, in the node's own thread or in one that was "
-            "started with its context (contextvars.copy_context().run)."
+            "Called outside of a node: this is only possible while a node of a graph runs, in the node's own thread "
+            "or in one that was started with its context (contextvars.copy_context().run)."
         )
     return task
 
@@ -115,12 +115,3 @@ def _merge_callbacks(first: Any, second: Any) -> Any:
             manager.add_handler(handler, inherit=True)
     return manager
 
-
-def with_metadata(config: RunnableConfig) -> dict[str, Any]:
-    """The config's metadata, completed by the plain values of its configurable part."""
-    metadata = config.get("metadata")
-    found = {} if metadata is None else dict(metadata)
-    for key, value in (config.get(CONF) or {}).items():
-        if key not in found and not key.startswith("__") and isinstance(value, str | int | float | bool):
-            found[key] = value
-    return found

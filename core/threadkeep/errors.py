@@ -19,7 +19,7 @@ __all__ = [
     "CheckpointError", "ConcurrentUpdateError", "ConcurrentUpdateWarning", "DeserializationError",
     "EmptyChannelError", "EmptyInputError", "ErrorCode", "ForeignFileError", "GraphBubbleUp", "GraphInterrupt",
     "GraphRecursionError", "InvalidUpdateError", "NodeInterrupt", "ParentCommand", "SchemaVersionError",
-    "SerializationError", "StepTimeoutError", "TaskNotFound", "ThreadDeletedError", "UnknownInterruptError",
+    "SerializationError", "TaskNotFound", "ThreadDeletedError", "UnknownInterruptError",
 ]  # fmt: skip
 
 
@@ -51,10 +51,6 @@ class TaskNotFound(Exception):
 
 class GraphRecursionError(RecursionError):
     """A run did not finish within its limit of supersteps."""
-
-
-class StepTimeoutError(TimeoutError):
-    """A superstep took longer than the graph's `step_timeout` (seconds)."""
 
 
 class UnknownInterruptError(RuntimeError):

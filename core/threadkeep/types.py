@@ -71,10 +71,13 @@ class Interrupt:
     """What the node asks; shown to whoever resumes."""
     id: str
     """Names this pause in `Command(resume={id: value})`."""
+    response_schema: Any
+    """What answer is expected, for whoever asks the person; not enforced."""
 
-    def __init__(self, value: Any, id: str = "placeholder-id") -> None:
+    def __init__(self, value: Any, id: str = "placeholder-id", *, response_schema: Any = None) -> None:
         object.__setattr__(self, "value", value)
         object.__setattr__(self, "id", id)
+        object.__setattr__(self, "response_schema", response_schema)
 
     @classmethod
     def from_ns(cls, value: Any, ns: str) -> Interrupt:
@@ -219,7 +222,7 @@ class CheckpointPayload(TypedDict):
     tasks: list[CheckpointTask]
 
 
-def interrupt(value: Any) -> Any:
+def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     """The answer that the thread was resumed with; pauses the thread until there is one.
 
     The node runs again from its start on each resume; its earlier `interrupt` calls then return their answers
@@ -229,7 +232,7 @@ def interrupt(value: Any) -> Any:
     """
     from threadkeep.config import current_task
 
-    return current_task().interrupt(value)
+    return current_task().interrupt(value, response_schema)
 
 
 def ensure_valid_checkpointer(checkpointer: Checkpointer) -> Checkpointer:
@@ -246,6 +249,10 @@ INTERRUPT_KEY: Final = INTERRUPT
 """The key under which pauses appear in results and streams."""
 
 register(Send, to_state=lambda send: (send.node, send.arg), from_state=lambda state: Send(*state))
-register(Interrupt, to_state=lambda it: (it.value, it.id), from_state=lambda state: Interrupt(*state))
+register(
+    Interrupt,
+    to_state=lambda asked: (asked.value, asked.id, asked.response_schema),
+    from_state=lambda state: Interrupt(state[0], state[1], response_schema=state[2]),
+)
 register(Overwrite)
 register(Command)

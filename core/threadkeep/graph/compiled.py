@@ -29,9 +29,9 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT], Generic[Stat
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
         """The drawable graph; with `xray`, subgraphs unfolded to that depth (True: all)."""
-        from threadkeep.graph.draw_trace import build
+        from threadkeep.graph.drawn import drawn
 
-        return build(self, xray=xray)
+        return drawn(self, xray)
 
     async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
         """As `get_graph`."""
@@ -59,7 +59,7 @@ def compile_graph(
         state_keys=keys,
         input_channels=START,
         output_channels=builder.output_keys,
-        stream_channels=ROOT if ROOT in builder.channels else keys,
+        stream_channels=ROOT if ROOT in builder.channels else list(keys),
         name=name,
     )
     graph.builder = builder
@@ -108,7 +108,7 @@ def _start_node(builder: StateGraph[Any, Any, Any, Any]) -> PregelNode:
 
 def _node(builder: StateGraph[Any, Any, Any, Any], name: str) -> PregelNode:
     spec = builder.nodes[name]
-    schema = spec.input_schema
+    schema = spec.schema
     triggers = [branch_to(name)]
     triggers += [join_of(starts, end) for starts, end in sorted(builder.waiting_edges) if end == name]
     node = PregelNode(
@@ -132,15 +132,15 @@ def _node(builder: StateGraph[Any, Any, Any, Any], name: str) -> PregelNode:
 def _branch(builder: StateGraph[Any, Any, Any, Any], source: str, name: str, spec: BranchSpec) -> Branch:
     schema = spec.input_schema
     if schema is None:
-        schema = builder.schemas[builder.state_schema] if source == START else builder.nodes[source].input_schema
-    return Branch(name, spec.path, make_route(source, name, spec.ends, builder.nodes), _reader(schema))
+        schema = builder.schemas[builder.state_schema] if source == START else builder.nodes[source].schema
+    return Branch(name, spec.path, make_route(source, name, spec.ends, builder.nodes), _reader(schema), tuple(schema.managed.items()))
 
 
 def _reader(schema: Schema) -> Any:
     """Makes what a path function gets of the state's values."""
     if ROOT in schema.channels:
         return lambda values: values.get(ROOT)
-    keys, mapper = schema.keys, schema.mapper
+    keys, mapper = (*schema.keys, *schema.managed), schema.mapper
 
     def read(values: dict[str, Any]) -> Any:
         found = {key: values[key] for key in keys if key in values}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
 from enum import Enum
 from functools import partial
-from types import CodeType, FunctionType, UnionType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_type_hints
 
 from typing_extensions import get_args, get_origin, is_typeddict
@@ -144,7 +144,7 @@ def _may_jump(func: Any) -> bool:
         return True
     helpers = [function.__globals__.get(name) for name in names]
     helpers += [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
-    return any(_mentions_command(helper) for helper in helpers)
+    return any(_holds_command(helper) for helper in helpers)
 
 
 def _filled(cell: Any) -> bool:
@@ -154,10 +154,15 @@ def _filled(cell: Any) -> bool:
         return False
 
 
-def _mentions_command(helper: Any) -> bool:
-    if not isinstance(helper, FunctionType):
-        return helper is not None and isinstance(helper, Command)
-    return "Command" in set(_names(helper.__code__))
+def _holds_command(value: Any) -> bool:
+    """Whether something that a function uses is a command, makes one, or may."""
+    if isinstance(value, FunctionType):
+        return "Command" in set(_names(value.__code__))
+    if isinstance(value, list | tuple | set):
+        return any(_holds_command(item) for item in value)
+    if isinstance(value, dict):
+        return any(_holds_command(item) for item in value.values())
+    return not isinstance(value, type | ModuleType | BuiltinFunctionType | str | int | float | bytes | None)
 
 
 def check_reachable(builder: StateGraph[Any, Any, Any, Any]) -> None:

@@ -28,12 +28,17 @@ class StateNodeSpec(NamedTuple):
     """A node as it was added."""
 
     bound: Bound
-    input_schema: Schema
+    schema: Schema
     metadata: dict[str, Any] | None
     retry_policy: tuple[RetryPolicy, ...]
     defer: bool
     ends: dict[str, str] | tuple[str, ...]
     """Where a `Command` of the node may lead, with labels for a drawing."""
+
+    @property
+    def input_schema(self) -> Any:
+        """The type that the node reads."""
+        return self.schema.type
 
     @property
     def runnable(self) -> Any:
@@ -141,7 +146,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         read = input_schema or hints.input_type(function)
         self.nodes[name] = StateNodeSpec(
             bound=bound._replace(name=name),
-            input_schema=self._add_schema(read if read is not None else self.state_schema),
+            schema=self._add_schema(read if read is not None else self.state_schema),
             metadata=metadata,
             retry_policy=_policies(retry_policy),
             defer=defer,
@@ -313,21 +318,21 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         return cast("CompiledStateGraph[StateT, ContextT, InputT, OutputT]", graph)
 
     @property
-    def output_keys(self) -> str | tuple[str, ...]:
+    def output_keys(self) -> str | list[str]:
         """What a run returns."""
         return _keys(self.schemas[self.output_schema])
 
 
-def _keys(schema: Schema) -> str | tuple[str, ...]:
-    return ROOT if ROOT in schema.channels else schema.keys
+def _keys(schema: Schema) -> str | list[str]:
+    return ROOT if ROOT in schema.channels else list(schema.keys)
 
 
-def _names(given: str | list[str] | None) -> tuple[str, ...] | str:
+def _names(given: str | list[str] | None) -> list[str] | str:
     if given is None:
-        return ()
+        return []
     if isinstance(given, str):
-        return "*" if given == "*" else (given,)
-    return tuple(given)
+        return "*" if given == "*" else [given]
+    return list(given)
 
 
 def _policies(given: RetryPolicy | Sequence[RetryPolicy] | None) -> tuple[RetryPolicy, ...]:

@@ -79,8 +79,6 @@ def _injections(func: Callable[..., Any]) -> tuple[tuple[str, Callable[[Offers],
 
 
 def _name_of(func: Any) -> str | None:
-    while isinstance(func, partial):
-        func = func.func
     name = getattr(func, "__name__", None)
     if name is None and not isinstance(func, type):
         name = getattr(func, "name", None) or type(func).__name__
@@ -101,9 +99,23 @@ def bind(func: Any) -> Bound:
     if not callable(func):
         raise TypeError(f"A node is a function, a callable, a compiled graph or a Runnable, not {func!r}.")
     injected = _injections(func)
+    if inspect.isgeneratorfunction(func):
+        return Bound(_name_of(func), _last_of(func), None, injected, target=func)
     if _is_coroutine_function(func):
         return Bound(_name_of(func), None, func, injected, target=func)
     return Bound(_name_of(func), func, None, injected, target=func)
+
+
+def _last_of(generate: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose result is the last item that a generator function yields."""
+
+    def last(*args: Any, **kwargs: Any) -> Any:
+        item = None
+        for item in generate(*args, **kwargs):  # noqa: B007
+            pass
+        return item
+
+    return last
 
 
 def call(bound: Bound, value: Any, task: Offers) -> Any:

@@ -27,7 +27,7 @@ def values(run: Run, written: Iterable[str] | None) -> None:
         return
     keys = run.output_keys
     if written is not None:
-        wanted = (keys,) if isinstance(keys, str) else keys
+        wanted = [keys] if isinstance(keys, str) else keys
         if not any(key in wanted for key in written):
             return
     run.emit("values", run.output())
@@ -73,7 +73,7 @@ def task_ends(run: Run, task: Task) -> None:
 def task_fails(run: Run, task: Task) -> None:
     """The result chunk of a task that raised."""
     if not task.node.hidden:
-        _result(run, task, {}, (), error=repr(task.error))
+        _result(run, task, {}, (), error=task.error)
 
 
 def task_pauses(run: Run, task: Task, interrupts: Sequence[Interrupt]) -> None:
@@ -95,7 +95,7 @@ def breakpoint_reached(run: Run) -> None:
 
 
 def _result(
-    run: Run, task: Task, result: dict[str, Any], interrupts: Sequence[Interrupt], error: str | None = None
+    run: Run, task: Task, result: dict[str, Any], interrupts: Sequence[Interrupt], error: BaseException | None = None
 ) -> None:
     if _TASK_MODES.isdisjoint(run.modes):
         return
@@ -104,7 +104,7 @@ def _result(
         "name": task.name,
         "error": error,
         "result": result,
-        "interrupts": [{"value": asked.value, "id": asked.id} for asked in interrupts],
+        "interrupts": [interrupt_dict(asked) for asked in interrupts],
     }
     _debug(run, "tasks", "task_result", run.step, payload)
 
@@ -143,6 +143,11 @@ def _update(run: Run, task: Task) -> Any:
     return [{name: value} for name, value in pairs]
 
 
+def interrupt_dict(asked: Interrupt) -> dict[str, Any]:
+    """An interrupt as chunks show it."""
+    return {"value": asked.value, "id": asked.id, "response_schema": asked.response_schema}
+
+
 def checkpoint(run: Run, tasks: Sequence[Task]) -> None:
     """The checkpoint that the run stands on, with the tasks that come next."""
     if run.saver is None or _CHECKPOINT_MODES.isdisjoint(run.modes):
@@ -164,15 +169,12 @@ def checkpoint_task(run: Run, task: Task) -> dict[str, Any]:
     own = [(channel, value) for task_id, channel, value in run.pending if task_id == task.id]
     written = [(channel, value) for channel, value in own if channel not in SPECIAL]
     if error := next((value for channel, value in own if channel == ERROR), None):
-        shown["error"] = repr(error)
+        shown["error"] = error
     elif written:
         shown["result"] = state_writes(run, written)
-    shown["interrupts"] = tuple(
-        {"value": asked.value, "id": asked.id}
-        for channel, value in own
-        if channel == INTERRUPT
-        for asked in value
-    )
+    if not error:
+        asked = (found for channel, value in own if channel == INTERRUPT for found in value)
+        shown["interrupts"] = tuple(interrupt_dict(found) for found in asked)
     shown["state"] = subgraph_config(run, task)
     return shown
 

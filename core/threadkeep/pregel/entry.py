@@ -62,14 +62,23 @@ def _belongs_to_task(run: Run, saved: CheckpointTuple) -> bool:
     assert parent is not None
     if not (parent.run.resuming or parent.attempt > 1):
         return False
-    if saved.metadata.get("parents", {}).get(parent.run.ns) != parent.checkpoint_id:
-        return False
-    return not parent.run.replaying or _unfinished(run)
+    return bool(saved.metadata.get("parents", {}).get(parent.run.ns) == parent.checkpoint_id)
 
 
-def _unfinished(run: Run) -> bool:
+def _replay(run: Run, command: Command[Any] | None) -> None:
+    """Going on from a checkpoint that the caller named runs all that comes after it again, on a branch of its own.
+
+    Not where the checkpoint still waits for this very answer, and not right after an update from outside, which is
+    such a branch already.
+    """
+    if command is not None and pending_interrupts(run):
+        return
+    if run.metadata.get("source") in ("update", "fork"):
+        run.pending = [write for write in run.pending if write[0] == NULL_TASK_ID]
+        return
     run.updated = None
-    return bool(plan(run))
+    _apply_null_writes(run)
+    save_point(run, "fork")
 
 
 def _begin_anew(run: Run, given: Any, extra: Writes) -> None:
@@ -89,11 +98,11 @@ def _begin_anew(run: Run, given: Any, extra: Writes) -> None:
 
 def _go_on(run: Run, command: Command[Any] | None) -> None:
     run.resuming = True
-    run.replaying = run.explicit_id is not None and (run.parent is None or run.parent.run.replaying)
     run.fork = run.explicit_id is not None
     if run.parent is not None:
-        run.replaying = run.parent.run.replaying
         run.answers = run.parent.run.answers
+    elif run.explicit_id is not None:
+        _replay(run, command)
     writes: Writes = []
     if command is not None:
         writes = _command_writes(run, command)
@@ -107,6 +116,7 @@ def _go_on(run: Run, command: Command[Any] | None) -> None:
     run.mark_input_seen()
     run.updated = None
     run.metadata = dict(run.metadata)
+    run.shown = True
     emit.values(run, None)
 
 

@@ -113,6 +113,8 @@ def branch_input(task: Task, branch: Branch) -> Any:
         channel.update(written)
         if channel.is_available():
             values[name] = channel.get()
+    for key, managed in branch.managed:
+        values[key] = managed.get(run)
     return branch.read(values)
 
 

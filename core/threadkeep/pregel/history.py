@@ -126,15 +126,16 @@ def get_state(graph: Pregel[Any, Any, Any, Any], config: RunnableConfig, subgrap
     """The state at the config's checkpoint, or the newest."""
     where = address(graph, config)
     saved = yield Stored(where.saver, Load(where.config))
-    return (yield from snapshot(where, saved, subgraphs))
+    newest = "checkpoint_id" not in where.config[CONF]
+    return (yield from snapshot(where, saved, subgraphs, newest=newest))
 
 
-def snapshot(where: Address, saved: CheckpointTuple | None, subgraphs: bool) -> Plan[StateSnapshot]:
-    """The state that a checkpoint holds."""
+def snapshot(where: Address, saved: CheckpointTuple | None, subgraphs: bool, *, newest: bool = False) -> Plan[StateSnapshot]:
+    """The state that a checkpoint holds; of the newest, also what tasks have finished since."""
     if saved is None:
         return StateSnapshot({}, (), where.given, None, None, None, (), ())
     run = _restored(where, saved)
-    tasks = plan(run)
+    tasks = plan(run, by_name=False)
     shown: list[PregelTask] = []
     for task in tasks:
         state = _subgraph_address(run, task)
@@ -142,14 +143,14 @@ def snapshot(where: Address, saved: CheckpointTuple | None, subgraphs: bool) -> 
             inner = address(where.graph, state)
             state = yield from get_state_at(inner)
         shown.append(_shown_task(run, task, state))
-    finished = [task for task in tasks if task.done]
+    finished = [task for task in tasks if task.done and newest]
     if finished:
         run.versions = None
         apply_writes(run, finished)
     parent = saved.parent_config
     return StateSnapshot(
         values=run.read(where.graph.stream_channels),
-        next=tuple(task.name for task in tasks if not task.done),
+        next=tuple(task.name for task in tasks if task not in finished),
         config=_with_map(run, saved.config),
         metadata=dict(saved.metadata),
         created_at=saved.checkpoint["ts"],
@@ -162,7 +163,7 @@ def snapshot(where: Address, saved: CheckpointTuple | None, subgraphs: bool) -> 
 def get_state_at(where: Address) -> Plan[StateSnapshot]:
     """The newest state at an address, with those of its subgraphs."""
     saved = yield Stored(where.saver, Load(where.config))
-    return (yield from snapshot(where, saved, True))
+    return (yield from snapshot(where, saved, True, newest=True))
 
 
 def _with_map(run: Run, config: RunnableConfig) -> RunnableConfig:

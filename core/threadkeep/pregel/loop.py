@@ -41,7 +41,7 @@ def superstep_loop(run: Run, given: Any) -> Steps:
                 raise _too_many_steps(run)
             tasks = plan(run)
             if run.resuming:
-                match_pending(run, tasks, reuse=not run.replaying)
+                match_pending(run, tasks)
             emit.checkpoint(run, tasks)
             if not tasks:
                 break
@@ -63,7 +63,7 @@ def superstep_loop(run: Run, given: Any) -> Steps:
             yield Save(_take_ops(run), True)
     if run.paused and run.parent is not None:
         raise GraphInterrupt(tuple(run.interrupts))
-    return run.output()
+    return run.final_output()
 
 
 def _step(run: Run, tasks: list[Task]) -> Steps:
@@ -85,8 +85,7 @@ def _step(run: Run, tasks: list[Task]) -> Steps:
         return
     run.updated = apply_writes(run, tasks)
     run.resuming = False
-    if run.modes:
-        emit.values(run, {name for task in tasks for name, _ in task.writes})
+    _show(run, tasks)
     save_point(run, "loop")
 
 
@@ -133,7 +132,7 @@ def _ended(run: Run, task: Task) -> bool:
     if isinstance(error, GraphBubbleUp):
         return True
     if isinstance(error, Exception):
-        save_writes(run, task.id, [(ERROR, error), *task.special_writes()], path_text(task))
+        save_writes(run, task.id, [(ERROR, repr(error)), *task.special_writes()], path_text(task))
         if run.modes:
             emit.task_fails(run, task)
     return True
@@ -150,6 +149,15 @@ def _paused(run: Run, task: Task, pause: GraphInterrupt) -> None:
         emit.task_pauses(run, task, asked)
 
 
+def _show(run: Run, tasks: list[Task]) -> None:
+    """The state after a step, for the stream and for the result."""
+    if run.shown and not run.modes and not run.graph.fleeting:
+        return
+    written = {name for task in tasks for name, _ in task.writes}
+    run.note_output(written)
+    emit.values(run, written)
+
+
 def _show_partial(run: Run, tasks: list[Task]) -> None:
     """A paused step shows what its finished tasks wrote. The checkpoint stays as it was."""
     finished = [task for task in tasks if task.done and task.error is None]
@@ -157,7 +165,7 @@ def _show_partial(run: Run, tasks: list[Task]) -> None:
         versions, run.versions = run.versions, None
         apply_writes(run, finished)
         run.versions = versions
-        emit.values(run, {name for task in finished for name, _ in task.writes})
+        _show(run, finished)
 
 
 def _take_ops(run: Run) -> list[Any]:
@@ -165,7 +173,7 @@ def _take_ops(run: Run) -> list[Any]:
     return ops
 
 
-def _stops_at(run: Run, names: str | tuple[str, ...], tasks: list[Task]) -> bool:
+def _stops_at(run: Run, names: str | list[str], tasks: list[Task]) -> bool:
     """Whether a breakpoint holds the run: something changed since the last one, and one of its nodes is due."""
     assert run.versions is not None
     seen = run.seen.get(INTERRUPT, {})

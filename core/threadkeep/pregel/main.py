@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 from typing_extensions import Self, TypeVar
 
 from threadkeep.channels.base import BaseChannel
+from threadkeep.channels.values import UntrackedValue
 from threadkeep.config import DEFAULT_RECURSION_LIMIT, RunnableConfig, merge_configs
 from threadkeep.constants import INTERRUPT
+from threadkeep.interop.langchain import RunnableFace
 from threadkeep.managed import ManagedValue
 from threadkeep.pregel import history
 from threadkeep.pregel.loop import superstep_loop
@@ -35,7 +37,7 @@ Modes = StreamMode | Sequence[StreamMode]
 Breakpoints = All | Sequence[str]
 
 
-class Pregel(Generic[StateT, ContextT, InputT, OutputT]):
+class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
     """A graph that runs. Made by `StateGraph.compile`; safe to share between threads and event loops.
 
     `invoke`, `stream`, `batch` and the methods on a thread's state each have an async twin with the prefix "a".
@@ -51,8 +53,8 @@ class Pregel(Generic[StateT, ContextT, InputT, OutputT]):
         managed: Mapping[str, type[ManagedValue]],
         state_keys: Sequence[str],
         input_channels: str,
-        output_channels: str | tuple[str, ...],
-        stream_channels: str | tuple[str, ...],
+        output_channels: str | list[str],
+        stream_channels: str | list[str],
         name: str,
     ) -> None:
         self.nodes = nodes
@@ -65,8 +67,8 @@ class Pregel(Generic[StateT, ContextT, InputT, OutputT]):
         self.name = name
         self.checkpointer: Checkpointer = None
         self.store: BaseStore | None = None
-        self.interrupt_before_nodes: tuple[str, ...] | str = ()
-        self.interrupt_after_nodes: tuple[str, ...] | str = ()
+        self.interrupt_before_nodes: list[str] | str = []
+        self.interrupt_after_nodes: list[str] | str = []
         self.debug = False
         self.step_timeout: float | None = None
         """Seconds that a superstep may take; None: as long as it likes."""
@@ -78,6 +80,9 @@ class Pregel(Generic[StateT, ContextT, InputT, OutputT]):
             for trigger in node.triggers:
                 self.trigger_to_nodes.setdefault(trigger, []).append(node.name)
         self.volatile = frozenset(name for name, channel in channels.items() if channel.volatile)
+        self.fleeting = not self.volatile.isdisjoint(state_keys)
+        """A value may be gone before the run ends."""
+        self.untracked = frozenset(name for name, channel in channels.items() if isinstance(channel, UntrackedValue))
         self.consuming = _overriding(channels, "consume")
         self.finishing = _overriding(channels, "finish")
 
@@ -240,26 +245,26 @@ class Pregel(Generic[StateT, ContextT, InputT, OutputT]):
             run.versions = {}
         return run, run.consume(settings.sink(run) if settings else None)
 
-    def checked_keys(self, keys: str | Sequence[str]) -> str | tuple[str, ...]:
+    def checked_keys(self, keys: str | Sequence[str]) -> str | list[str]:
         """Output keys. Raises `ValueError` for an unknown one."""
-        listed = (keys,) if isinstance(keys, str) else tuple(keys)
+        listed = [keys] if isinstance(keys, str) else list(keys)
         for key in listed:
             if key not in self.channels:
                 raise ValueError(f"output_keys names the unknown key {key!r}. Keys: {', '.join(self.state_keys)}.")
         return keys if isinstance(keys, str) else listed
 
     def checked_breakpoints(
-        self, given: Breakpoints | None, default: tuple[str, ...] | str
-    ) -> tuple[str, ...] | str:
+        self, given: Breakpoints | None, default: list[str] | str
+    ) -> list[str] | str:
         """Nodes to stop at. Raises `ValueError` for an unknown one."""
         if given is None:
             return default
         if isinstance(given, str):
-            given = "*" if given == "*" else (given,)
+            given = "*" if given == "*" else [given]
         for name in given if given != "*" else ():
             if name not in self.nodes:
                 raise ValueError(f"A breakpoint names the unknown node {name!r}. Nodes: {', '.join(self.nodes)}.")
-        return given if isinstance(given, str) else tuple(given)
+        return given if isinstance(given, str) else list(given)
 
     def batch(
         self,
@@ -435,7 +440,7 @@ def with_interrupts(run: Run, output: Any) -> Any:
     if run.interrupts:
         shown = list(run.interrupts)
         return {**output, INTERRUPT: shown} if isinstance(output, dict) else {INTERRUPT: shown}
-    return None if output == {} and not run.values else output
+    return output
 
 
 def collected(chunks: Any, mode: Modes) -> Any:

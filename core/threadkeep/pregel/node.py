@@ -21,7 +21,8 @@ class Branch(NamedTuple):
     route: Callable[[Any], Writes]
     """Turns what the path returned into writes. Raises `InvalidUpdateError` for an unknown target."""
     read: Callable[[dict[str, Any]], Any]
-    """Makes the path's input of the state's values."""
+    """Makes the path's input of the values of the state and of the managed keys."""
+    managed: tuple[tuple[str, type[ManagedValue]], ...] = ()
 
 
 class PregelNode:

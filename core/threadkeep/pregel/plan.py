@@ -16,25 +16,29 @@ SPECIAL = frozenset({ERROR, INTERRUPT, RESUME, NO_WRITES})
 """Channels of pending writes that are no state."""
 
 
-def plan(run: Run) -> list[Task]:
-    """The tasks of the next superstep: `Send`s by index, then nodes whose triggers changed, by name."""
+def plan(run: Run, *, by_name: bool = True) -> list[Task]:
+    """The tasks of the next superstep: `Send`s by index, then nodes whose triggers changed, by name.
+
+    Without `by_name`, nodes come in the order in which they were added.
+    """
     tasks: list[Task] = []
     topic = run.channels.get(TASKS)
     if topic is not None and topic.is_available():
         tasks.extend(_push(run, index, send) for index, send in enumerate(topic.get()))
     nodes = run.graph.nodes
-    for name in _triggered(run):
+    for name in _triggered(run, by_name):
         node = nodes[name]
         task = Task(node, node_input(run, node), (PULL, name), node.triggers, run)
         tasks.append(task)
     return tasks
 
 
-def _triggered(run: Run) -> Iterable[str]:
+def _triggered(run: Run, by_name: bool) -> Iterable[str]:
     updated = run.updated
     by_trigger = run.graph.trigger_to_nodes
     if updated is None:
-        return [name for name, node in run.graph.nodes.items() if _is_due(run, node)]
+        names = [name for name, node in run.graph.nodes.items() if _is_due(run, node)]
+        return sorted(names) if by_name else names
     names = [name for channel in updated if channel in by_trigger for name in by_trigger[channel]]
     return names if len(names) < 2 else sorted(set(names))
 
@@ -77,8 +81,8 @@ def _interrupts(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-def match_pending(run: Run, tasks: list[Task], *, reuse: bool) -> None:
-    """Give the tasks what is known of them: answers to interrupts, and with `reuse` finished outcomes."""
+def match_pending(run: Run, tasks: list[Task]) -> None:
+    """Give the tasks what is known of them: answers to interrupts, and finished outcomes."""
     if not run.pending and not run.answers:
         return
     by_id = {task.id: task for task in tasks}
@@ -89,8 +93,8 @@ def match_pending(run: Run, tasks: list[Task], *, reuse: bool) -> None:
         if channel == RESUME:
             task.resume = [*(value if isinstance(value, list) else [value])]
         elif channel == NO_WRITES:
-            task.done = task.cached = reuse or task.done
-        elif channel not in SPECIAL and reuse:
+            task.done = task.cached = True
+        elif channel not in SPECIAL:
             task.writes.append((channel, value))
             task.done = task.cached = True
     if run.answers:

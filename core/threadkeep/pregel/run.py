@@ -50,9 +50,9 @@ class Run:
 
     __slots__ = (
         "_answer", "_answer_lock", "_run_key", "after", "answers", "before", "channels", "checkpoint_id", "chunks", "config",
-        "context", "durability", "explicit_id", "fork", "graph", "interrupts", "live", "max_version", "metadata",
+        "context", "durability", "explicit_id", "fork", "graph", "interrupts", "last_output", "live", "max_version", "metadata",
         "modes", "new_versions", "ns", "on_chunk", "ops", "output_keys", "parent", "parent_id", "parents", "paused", "pending",
-        "recursion_limit", "replaying", "result", "resuming", "saved_id", "saved_values", "saver", "seen", "sinks", "step",
+        "recursion_limit", "result", "resuming", "saved_id", "saved_values", "saver", "seen", "shown", "sinks", "step",
         "stop", "stopped", "store", "thread_id", "updated", "values", "versions",
     )  # fmt: skip
 
@@ -71,13 +71,16 @@ class Run:
         self.recursion_limit = 0
         self.sinks: list[Sink] = []
         self.modes: frozenset[str] = frozenset()
-        self.output_keys: str | tuple[str, ...] = ()
-        self.before: tuple[str, ...] | str = ()
-        self.after: tuple[str, ...] | str = ()
+        self.output_keys: str | list[str] = []
+        self.before: list[str] | str = []
+        self.after: list[str] | str = []
         self.chunks: deque[Chunk] | None = None
         self.on_chunk: Callable[[], None] | None = None
         """Wakes the interpreter that waits for tasks, from any thread."""
         self.result: Any = None
+        self.shown = False
+        """One of the output keys was written."""
+        self.last_output: Any = None
         self.stopped = False
         """Set by an interpreter whose caller went away: no further step is started."""
 
@@ -108,7 +111,6 @@ class Run:
         self.parents: dict[str, str] = {}
         self.pending: list[PendingWrite] = []
         self.resuming = False
-        self.replaying = False
         self.answers: dict[str, Any] = {}
         """Answers by interrupt id."""
         self._answer: Any = MISSING
@@ -158,7 +160,7 @@ class Run:
             key: channel.get() for key in self.graph.state_keys if (channel := channels[key]).is_available()
         }
 
-    def read(self, keys: str | tuple[str, ...]) -> Any:
+    def read(self, keys: str | list[str]) -> Any:
         """The value of one key, or a dict of those that have one."""
         values = self.values
         if isinstance(keys, str):
@@ -168,6 +170,20 @@ class Run:
     def output(self) -> Any:
         """The values of the output keys."""
         return self.read(self.output_keys)
+
+    def note_output(self, written: Iterable[str]) -> None:
+        """Remember that, and where values are fleeting also what, the output keys held when they were written."""
+        keys = self.output_keys
+        if any(name == keys or (name in keys and not isinstance(keys, str)) for name in written):
+            self.shown = True
+            if self.graph.fleeting:
+                self.last_output = self.output()
+
+    def final_output(self) -> Any:
+        """What the run returns: None where no output key was ever written."""
+        if not self.shown:
+            return None
+        return self.last_output if self.graph.fleeting and self.last_output is not None else self.output()
 
     def shown_config(self, checkpoint_id: str) -> RunnableConfig:
         """The config that names a checkpoint of this run, as programs see it."""
@@ -202,10 +218,6 @@ class Run:
         return lambda payload: self.emit("custom", payload)
 
     # Answers to interrupts
-
-    @property
-    def checkpointed(self) -> bool:
-        return self.saver is not None
 
     def offer_answer(self, value: Any) -> None:
         """Make `value` the answer of the next `interrupt` call that waits for one."""

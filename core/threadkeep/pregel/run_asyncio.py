@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextvars import Context, copy_context
 from typing import Any, NamedTuple
 
-from threadkeep.errors import StepTimeoutError
 from threadkeep.pregel.effects import Cancel, Execute, Load, Save
 from threadkeep.pregel.execute import arun_task, is_async, run_task
 from threadkeep.pregel.loop import Steps
@@ -87,13 +86,13 @@ class _Step:
             self._woken.set_result(None)
 
     async def wait(self) -> list[Task]:
-        """Tasks that ended; empty where a chunk came first. Raises `StepTimeoutError`."""
+        """Tasks that ended; empty where a chunk came first. Raises `TimeoutError`."""
         if not self._ended:
             left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
             done, _ = await asyncio.wait((self._woken,), timeout=left)
             if not done:
                 names = ", ".join(sorted(task.name for task in self._open))
-                raise StepTimeoutError(f"A superstep took longer than {self.timeout} s. Still running: {names}.")
+                raise TimeoutError(f"A superstep took longer than {self.timeout} s. Still running: {names}.")
         self._woken = self._loop.create_future()
         ended, self._ended = self._ended, []
         self._open.difference_update(ended)

@@ -9,7 +9,6 @@ from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from threadkeep.errors import StepTimeoutError
 from threadkeep.pregel.effects import Cancel, Execute, Load, Save, Wait
 from threadkeep.pregel.execute import run_task
 from threadkeep.pregel.loop import Steps
@@ -31,7 +30,7 @@ class _Step:
         self._workers = Workers(tasks, run.config.get("max_concurrency"), wake.put)
 
     def wait(self) -> list[Task]:
-        """Tasks that ended; empty where a chunk came first. Raises `StepTimeoutError`."""
+        """Tasks that ended; empty where a chunk came first. Raises `TimeoutError`."""
         ended: list[Task] = []
         try:
             left = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
@@ -44,7 +43,7 @@ class _Step:
         except Empty:
             if self.deadline is not None and not ended and time.monotonic() >= self.deadline:
                 names = ", ".join(sorted(task.name for task in self.open))
-                raise StepTimeoutError(f"A superstep took longer than {self.timeout} s. Still running: {names}.") from None
+                raise TimeoutError(f"A superstep took longer than {self.timeout} s. Still running: {names}.") from None
         return ended
 
     def cancel(self) -> None:

@@ -76,6 +76,8 @@ def save_writes(run: Run, task_id: str, writes: list[tuple[str, Any]], path: str
     """The outcome of a task is queued for the saver and noted in the run."""
     if run.saver is None:
         return
+    if run.graph.untracked:
+        writes = [write for write in writes if write[0] not in run.graph.untracked]
     kept = writes or [(NO_WRITES, None)]
     run.pending.extend((task_id, channel, value) for channel, value in kept)
     run.ops.append(SaveWrites(save_config(run, run.checkpoint_id), kept, task_id, path))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from threadkeep.checkpoint.base import BaseCheckpointSaver
 from threadkeep.config import RunnableConfig, merge_configs, running
 from threadkeep.constants import CONF, CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_TASK, NS_SEP
+from threadkeep.interop.langchain import inherited_config
 from threadkeep.pregel.plan import stable_namespace
 from threadkeep.pregel.run import Chunk, Run, Sink
 from threadkeep.types import Durability
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 MODES = ("values", "updates", "checkpoints", "tasks", "debug", "custom")
 DURABILITIES = ("sync", "async", "exit")
+_TASK_KEYS = frozenset({
+    CONFIG_KEY_TASK, "checkpoint_ns", "checkpoint_id", "checkpoint_map", "langgraph_step", "langgraph_node",
+    "langgraph_triggers", "langgraph_path", "langgraph_checkpoint_ns", "thread_id",
+})  # fmt: skip
+"""What a task's config says about the task and not about the run."""
 
 
 class StreamSettings(NamedTuple):
@@ -83,10 +89,9 @@ def start_run(
     if parent is not None and not getattr(parent.run, "graph", None):
         parent = None
     if parent is None:
-        merged = merge_configs(graph.config, config)
+        merged = merge_configs(inherited_config() if config is None else None, graph.config, config)
     else:
-        inherited = parent.config
-        merged = merge_configs(inherited, graph.config, config) if config is not inherited else config.copy()
+        merged = merge_configs(parent.run.config, graph.config, _without_task(config))
     run = Run(graph, merged, parent)
     configurable = merged.get(CONF) or {}
     limit = merged.get("recursion_limit")
@@ -99,9 +104,24 @@ def start_run(
     run.store = graph.store if graph.store is not None or parent is None else parent.run.store
     run.saver = _saver(graph, configurable, parent)
     run.context = _context(graph, context, parent)
+    if parent is not None:
+        run.ns = _nested_namespace(run, parent)
+        run.parents = {**parent.run.parents, parent.run.ns: parent.checkpoint_id}
     if run.saver is not None:
-        _address(run, configurable, parent)
+        _address(run, configurable)
     return run
+
+
+def _without_task(config: RunnableConfig | None) -> RunnableConfig | None:
+    """The config that a node passes on, without what describes the node's own task."""
+    if not config or CONFIG_KEY_TASK not in (config.get(CONF) or {}):
+        return config
+    kept = config.copy()
+    kept[CONF] = {key: value for key, value in config[CONF].items() if key not in _TASK_KEYS}
+    kept["metadata"] = {
+        key: value for key, value in (config.get("metadata") or {}).items() if key not in _TASK_KEYS
+    }
+    return kept
 
 
 def _own(config: RunnableConfig | None, graph: Pregel[Any, Any, Any, Any]) -> bool:
@@ -115,20 +135,20 @@ def _saver(
     own = graph.checkpointer
     if own is False:
         return None
+    if parent is not None and parent.run.saver is not None:
+        return parent.run.saver
     if isinstance(own, BaseCheckpointSaver):
         return own
     given = configurable.get(CONFIG_KEY_CHECKPOINTER)
     if isinstance(given, BaseCheckpointSaver):
         return given
-    if parent is not None:
-        return parent.run.saver
-    if own is True:
+    if own is True and parent is None:
         raise RuntimeError("checkpointer=True is for subgraphs: the outermost graph needs a checkpointer of its own.")
     return None
 
 
-def _address(run: Run, configurable: dict[str, Any], parent: Task | None) -> None:
-    """Thread, namespace and checkpoint of the run."""
+def _address(run: Run, configurable: dict[str, Any]) -> None:
+    """Thread and, at the root, namespace and checkpoint of the run."""
     thread_id = configurable.get("thread_id")
     if thread_id is None:
         raise ValueError(
@@ -136,16 +156,13 @@ def _address(run: Run, configurable: dict[str, Any], parent: Task | None) -> Non
             'config={"configurable": {"thread_id": "..."}}.'
         )
     run.thread_id = str(thread_id)
-    if parent is None:
+    if run.parent is None:
         run.ns = configurable.get("checkpoint_ns") or ""
         run.explicit_id = configurable.get("checkpoint_id")
-        return
-    run.ns = _nested_namespace(run, parent)
-    run.parents = {**parent.run.parents, parent.run.ns: parent.checkpoint_id}
 
 
 def _nested_namespace(run: Run, parent: Task) -> str:
-    if run.saver is not parent.run.saver:
+    if run.saver is not None and run.saver is not parent.run.saver:
         return ""
     ns = parent.ns
     if run.graph.own_memory:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from threadkeep.config import RunnableConfig, with_metadata
+from threadkeep.config import RunnableConfig
 from threadkeep.constants import CONF, CONFIG_KEY_TASK, NS_END, NS_SEP, RESUME
 from threadkeep.errors import GraphInterrupt
 from threadkeep.pregel.node import PregelNode, Writes
@@ -84,7 +84,11 @@ class Task:
             run = self.run
             ns = self.ns
             base = run.config
-            metadata = with_metadata(base)
+            metadata = dict(base.get("metadata") or {})
+            if run.thread_id is not None:
+                metadata["thread_id"] = run.thread_id
+            if run.ns:
+                metadata["checkpoint_ns"] = run.ns
             metadata.update(
                 langgraph_step=self.step,
                 langgraph_node=self.name,
@@ -97,12 +101,11 @@ class Task:
             configurable = dict(base.get(CONF) or {})
             configurable["checkpoint_id"] = None
             configurable["checkpoint_ns"] = ns
+            configurable["checkpoint_map"] = {**run.parents, run.ns: self.checkpoint_id}
             configurable[CONFIG_KEY_TASK] = self
             config = base.copy()
             config["metadata"] = metadata
             config[CONF] = configurable
-            config.setdefault("tags", [])
-            config["recursion_limit"] = run.recursion_limit
             config.pop("run_id", None)
             config.pop("run_name", None)
             self._config = config
@@ -129,7 +132,7 @@ class Task:
             )
         return self._runtime
 
-    def interrupt(self, value: Any) -> Any:
+    def interrupt(self, value: Any, response_schema: Any = None) -> Any:
         """The answer to this call of `interrupt`, or the pause."""
         position = self.asked
         self.asked += 1
@@ -140,7 +143,8 @@ class Task:
             self.resume.append(answer)
             self.resumed = True
             return answer
-        raise GraphInterrupt((Interrupt(value, self.run.interrupt_id(self.ns, position)),))
+        asked = Interrupt(value, self.run.interrupt_id(self.ns, position), response_schema=response_schema)
+        raise GraphInterrupt((asked,))
 
     def restart(self, attempt: int) -> None:
         """Forget what a failed attempt left, before the next one."""
@@ -168,7 +172,7 @@ class _NoRun:
     context = None
     store = None
     recursion_limit = 1
-    checkpointed = False
+    parents: ClassVar[dict[str, str]] = {}
 
     def __init__(self, config: RunnableConfig | None) -> None:
         self.config: RunnableConfig = config or {}
