@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -102,6 +102,7 @@ _BUILT_IN: tuple[_BuiltIn, ...] = (
     _BuiltIn(bytearray, bytes, bytes, lambda cls, plain: _filled(cls, bytearray.extend, plain)),
     _BuiltIn(tuple, list, list, tuple.__new__),
     _BuiltIn(list, list, list, lambda cls, plain: _filled(cls, list.extend, plain)),
+    _BuiltIn(OrderedDict, dict, dict, lambda cls, plain: _filled(cls, OrderedDict.update, plain)),
     _BuiltIn(dict, dict, dict, lambda cls, plain: _filled(cls, dict.update, plain)),
     _BuiltIn(set, list, list, lambda cls, plain: _filled(cls, set.update, plain)),
     _BuiltIn(frozenset, list, list, frozenset.__new__),
@@ -148,11 +149,12 @@ def _object_functions(cls: type) -> Functions:
     new = _new_of(cls)
     fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
     names = frozenset(field.name for field in fields)
+    slots = frozenset(_all_slots(cls))
 
     def load(state: dict[str, Any]) -> Any:
         value = new(cls)
         if not names <= state.keys():
-            state = {**_defaults(cls, fields, state), **state}
+            state = {**_defaults(cls, fields, state, slots), **state}
         set_attributes(value, state)
         return value
 
@@ -189,14 +191,17 @@ def _new_of(cls: Any) -> Callable[[type], Any]:
     return new
 
 
-def _defaults(cls: type, fields: tuple[Any, ...], state: dict[str, Any]) -> dict[str, Any]:
+def _defaults(
+    cls: type, fields: tuple[Any, ...], state: dict[str, Any], slots: frozenset[str]
+) -> dict[str, Any]:
     """What the fields that *state* lacks are, for an object saved before the class had them."""
     found: dict[str, Any] = {}
     for field in fields:
         if field.name in state:
             continue
         if field.default is not dataclasses.MISSING:
-            found[field.name] = field.default
+            if field.name in slots:  # elsewhere the default is an attribute of the class
+                found[field.name] = field.default
         elif field.default_factory is not dataclasses.MISSING:
             found[field.name] = field.default_factory()
         elif field.init:
@@ -209,7 +214,7 @@ def _defaults(cls: type, fields: tuple[Any, ...], state: dict[str, Any]) -> dict
 
 def _attribute_functions(cls: type) -> tuple[Callable[[Any], dict[str, Any]], Callable[[Any, Any], None]]:
     """How to read all attributes of an object of *cls* as a dict, and to set them."""
-    slots = tuple(slot for base in reversed(cls.__mro__) for slot in _slots(base))
+    slots = _all_slots(cls)
     if slots:
         return _slot_functions(slots, has_dict=bool(cls.__dictoffset__))
     if not cls.__dictoffset__:
@@ -227,6 +232,10 @@ def _attribute_functions(cls: type) -> tuple[Callable[[Any], dict[str, Any]], Ca
 
 def _no_attributes(value: Any, state: Any) -> None:
     """The class has no attributes any more: what was saved of them is dropped."""
+
+
+def _all_slots(cls: type) -> tuple[str, ...]:
+    return tuple(slot for base in reversed(cls.__mro__) for slot in _slots(base))
 
 
 def _slots(base: type) -> list[str]:

@@ -145,7 +145,7 @@ def _dump_function(fields_of: Callable[[Any], dict[str, Any]]) -> Callable[[Any]
 def _load_function(shape: _Shape, whole: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], Any]:
     cls, names, allows_extra = shape
     private_attributes = dict(cls.__private_attributes__)
-    new = cls.__new__
+    new, is_root = cls.__new__, bool(cls.__pydantic_root_model__)
 
     def load(state: Any) -> Any:
         extra = private = None
@@ -160,6 +160,8 @@ def _load_function(shape: _Shape, whole: Callable[[dict[str, Any]], dict[str, An
         model = new(cls)
         _set(model, "__dict__", fields)
         _set(model, "__pydantic_fields_set__", given)
+        if is_root:  # a root model has neither
+            return model
         _set(model, "__pydantic_extra__", (extra or {}) if allows_extra else None)
         _set(
             model,
