@@ -81,7 +81,7 @@ def conditional_with_literal(lab: Lab) -> Any:
     def route(state: Any) -> Literal["b", "__end__"]:
         return "b"
 
-    builder = _built(lab)
+    builder = _built(lab, "ab")
     builder.add_edge(lab.START, "a")
     builder.add_conditional_edges("a", route)
     return _drawn(lab, builder)

@@ -207,6 +207,27 @@ def pydantic_returned_object_explicit_default(lab: Lab) -> Any:
     return _seen(lab, Model, {"x": 1, "y": 9}, Model(x=7, y=5))
 
 
+def pydantic_object_with_none_defaults(lab: Lab) -> Any:
+    class Loose(BaseModel):
+        a: int | None = None
+        b: int | None = 3
+        c: list[int] = Field(default_factory=list)
+
+    before = {"a": 1, "b": 2, "c": [9]}
+    objects = [Loose(), Loose(a=None), Loose(b=None), Loose(b=3), Loose(c=[1])]
+    return [_seen(lab, Loose, before, returned)["out"] for returned in objects]
+
+
+def data_class_object_with_none_defaults(lab: Lab) -> Any:
+    @dataclasses.dataclass
+    class Loose:
+        a: int | None = None
+        b: int | None = 3
+
+    before = {"a": 1, "b": 2}
+    return [_seen(lab, Loose, before, returned)["out"] for returned in (Loose(), Loose(a=None), Loose(b=7))]
+
+
 def pydantic_bad_input(lab: Lab) -> Any:
     return _seen(lab, Model, {"x": "no number"}, {})
 
