@@ -119,11 +119,13 @@ def main(arguments: list[str]) -> int:
     )
     made.add_argument("--top", type=int, default=25)
     options = made.parse_args(arguments)
-    count = 10_000 if WORKLOADS[options.row].whole else options.slices
+    whole = WORKLOADS[options.row].whole
+    count = options.slices or (10_000 if whole else 3)
+    skipped = (0 if whole else 1) if options.skip is None else options.skip
     for method in (counted, sampled):
         with tempfile.TemporaryDirectory() as folder:
             running = slices(options.row, options.root, Scale(Path(folder)))
-            if not WORKLOADS[options.row].whole:
-                next(running)
+            for _ in islice(running, skipped):
+                pass
             print(method(running, count, options.top))
     return 0
