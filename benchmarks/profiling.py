@@ -114,9 +114,8 @@ def main(arguments: list[str]) -> int:
     made = argparse.ArgumentParser(prog="python -m benchmarks profile", description=__doc__)
     made.add_argument("row", choices=list(WORKLOADS))
     made.add_argument("--root", default=OURS, help=f"import root to profile, e.g. {REFERENCE}")
-    made.add_argument(
-        "--slices", type=int, default=3, help="measured slices; all of the row if it ends by itself"
-    )
+    made.add_argument("--slices", type=int, help="measured slices; 3, or all of a row that ends by itself")
+    made.add_argument("--skip", type=int, help="slices before; 1, or none of a row that ends by itself")
     made.add_argument("--top", type=int, default=25)
     options = made.parse_args(arguments)
     whole = WORKLOADS[options.row].whole
