@@ -69,12 +69,9 @@ def get_config() -> RunnableConfig:
     return current_task().config
 
 
-def get_store() -> BaseStore:
-    """The store that the graph was compiled with. Raises `RuntimeError` outside a node and where there is none."""
-    store = current_task().runtime.store
-    if store is None:
-        raise RuntimeError("This graph has no store: pass one to compile(store=...).")
-    return store
+def get_store() -> BaseStore | None:
+    """The store that the graph was compiled with, or None. Raises `RuntimeError` outside a node."""
+    return current_task().runtime.store
 
 
 def get_stream_writer() -> StreamWriter:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from threadkeep.config import RunnableConfig
 
 __all__ = [
-    "All", "CheckpointPayload", "CheckpointTask", "Checkpointer", "Command", "Durability", "Interrupt", "Overwrite",
+    "All", "CheckpointPayload", "CheckpointTask", "Checkpointer", "Command", "Durability", "GraphOutput", "Interrupt", "Overwrite",
     "PregelTask", "RetryPolicy", "Send", "StateSnapshot", "StateUpdate", "StreamMode", "StreamWriter",
     "TaskPayload", "TaskResultPayload", "default_retry_on", "ensure_valid_checkpointer", "interrupt",
 ]  # fmt: skip
@@ -178,6 +178,15 @@ class Overwrite:
 
     value: Any
     type: Literal["__overwrite__"] = field(default="__overwrite__")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphOutput:
+    """The result of `invoke(version="v2")`."""
+
+    value: Any
+    interrupts: tuple[Interrupt, ...] = ()
+    """What the thread waits for."""
 
 
 class TaskPayload(TypedDict):

@@ -1,15 +1,16 @@
 """A layered layout of small directed graphs: which row, which column, and the points that edges pass.
 
-The classic steps of Sugiyama, Tagawa and Toda: edges that close a circle are turned round, every node gets a
-layer, edges that span several layers get a bend in each, the order inside the layers is improved until crossings
-no longer vanish, and columns are assigned as Brandes and Köpf do (four extreme alignments, the mean of the middle
-two). Knows nothing of nodes but their widths; ties are broken by the order of the input, so that a graph is always
-drawn alike.
+The classic steps of Sugiyama, Tagawa and Toda: edges that close a circle are turned round, every node gets
+a layer, edges that span several layers get a bend in each, the order inside the layers is improved until
+crossings no longer vanish, and columns are assigned as Brandes and Köpf do (four extreme alignments, the
+mean of the middle two). Knows nothing of nodes but their widths; ties are broken by the order of the input,
+so that a graph is always drawn alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 __all__ = ["Bend", "Layout", "arrange"]
@@ -29,21 +30,28 @@ Item = Hashable
 
 
 class Layout(NamedTuple):
-    """*columns*: the centre of every node and bend; *layers*: nodes and bends from top to bottom, left to right;
-    *bends*: those of each edge, in the direction of the edge."""
+    """Where everything stands."""
 
     layers: list[list[Item]]
+    """From top to bottom, each from left to right."""
     columns: dict[Item, float]
+    """The centre of every node and bend."""
     bends: list[list[Bend]]
+    """Those of each edge, in the direction of the edge."""
 
 
-def arrange(widths: Mapping[str, float], edges: Sequence[tuple[str, str]], bend_width: float, gap: float) -> Layout:
-    """The layout of the nodes that *widths* names. *edges* without loops; *gap* is kept between neighbours."""
+def arrange(
+    widths: Mapping[str, float], edges: Sequence[tuple[str, str]], bend_width: float, gap: float
+) -> Layout:
+    """The layout of the nodes that *widths* names.
+
+    No edge may lead from a node to itself. *gap* is kept between neighbours.
+    """
     down = _downward(list(widths), edges)
     layer = _layers(list(widths), down)
     layers, bends, links = _rows(list(widths), down, layer)
     layers = _untangle(layers, links)
-    sizes: dict[Item, float] = dict(widths)
+    sizes: dict[Item, float] = {**widths}
     sizes.update((bend, bend_width) for chain in bends for bend in chain)
     columns = _columns(layers, links, sizes, gap)
     for n, (source, target) in enumerate(edges):
@@ -136,7 +144,7 @@ def _rows(
         for bend in chain:
             layers[bend.layer].append(bend)
         stops: list[Item] = [source, *chain, target]
-        for upper, lower in zip(stops, stops[1:], strict=False):
+        for upper, lower in itertools.pairwise(stops):
             if lower not in links.below.setdefault(upper, []):
                 links.below[upper].append(lower)
                 links.above.setdefault(lower, []).append(upper)
@@ -169,19 +177,24 @@ def _swept(layers: list[list[Item]], links: _Links, *, upward: bool) -> list[lis
         fixed = {item: n for n, item in enumerate(result[level + 1 if upward else level - 1])}
         here = {item: n for n, item in enumerate(result[level])}
 
-        def middle(item: Item, fixed: dict[Item, int] = fixed, here: dict[Item, int] = here) -> tuple[float, float]:
-            places = sorted(fixed[other] for other in neighbours.get(item, ())) or [here[item]]
-            return places[(len(places) - 1) // 2], sum(places) / len(places)
-
-        result[level] = sorted(result[level], key=middle)
+        result[level] = sorted(
+            result[level],
+            key=lambda item: _middle(
+                sorted(fixed[other] for other in neighbours.get(item, ())) or [here[item]]
+            ),
+        )
     return result
+
+
+def _middle(places: list[int]) -> tuple[float, float]:
+    return places[(len(places) - 1) // 2], sum(places) / len(places)
 
 
 def _crossings(layers: list[list[Item]], links: _Links) -> int:
     count = 0
-    for upper, lower in zip(layers, layers[1:], strict=False):
+    for upper, lower in itertools.pairwise(layers):
         place = {item: n for n, item in enumerate(lower)}
-        ends = [place[other] for item in upper for other in sorted(links.below.get(item, ()), key=place.__getitem__)]
+        ends = [end for item in upper for end in sorted(place[other] for other in links.below.get(item, ()))]
         count += sum(ends[i] > ends[j] for i in range(len(ends)) for j in range(i + 1, len(ends)))
     return count
 
@@ -189,7 +202,9 @@ def _crossings(layers: list[list[Item]], links: _Links) -> int:
 # Columns
 
 
-def _columns(layers: list[list[Item]], links: _Links, sizes: Mapping[Item, float], gap: float) -> dict[Item, float]:
+def _columns(
+    layers: list[list[Item]], links: _Links, sizes: Mapping[Item, float], gap: float
+) -> dict[Item, float]:
     """The mean of the middle two of four alignments: from above and below, to the left and to the right."""
     strict = _strict(layers, links)
     found: list[dict[Item, float]] = []
@@ -209,7 +224,7 @@ def _columns(layers: list[list[Item]], links: _Links, sizes: Mapping[Item, float
 def _strict(layers: list[list[Item]], links: _Links) -> set[tuple[Item, Item]]:
     """Links that may not be straight: they cross one between two bends of a long edge."""
     crossing: set[tuple[Item, Item]] = set()
-    for upper, lower in zip(layers, layers[1:], strict=False):
+    for upper, lower in itertools.pairwise(layers):
         high = {item: n for n, item in enumerate(upper)}
         low = {item: n for n, item in enumerate(lower)}
         pairs = [(item, other) for item in upper for other in links.below.get(item, ())]
@@ -223,10 +238,10 @@ def _strict(layers: list[list[Item]], links: _Links) -> set[tuple[Item, Item]]:
 def _aligned(
     rows: list[list[Item]], seen: Mapping[Item, list[Item]], strict: set[tuple[Item, Item]]
 ) -> tuple[dict[Item, Item], dict[Item, Item]]:
-    """Columns of items that stand under each other: the first of each, and the next (the last's is the first)."""
+    """Items that stand under each other: the first of each column, and the next (the last's is the first)."""
     root: dict[Item, Item] = {item: item for row in rows for item in row}
     following = dict(root)
-    for before, row in zip(rows, rows[1:], strict=False):
+    for before, row in itertools.pairwise(rows):
         place = {item: n for n, item in enumerate(before)}
         taken = -1
         for item in row:
@@ -250,7 +265,7 @@ def _packed(
     gap: float,
 ) -> dict[Item, float]:
     """Columns as far to the left as order and widths allow."""
-    left: dict[Item, Item] = {b: a for row in rows for a, b in zip(row, row[1:], strict=False)}
+    left: dict[Item, Item] = {b: a for row in rows for a, b in itertools.pairwise(row)}
     placed: dict[Item, float] = {}
 
     def place(start: Item) -> float:

@@ -21,7 +21,10 @@ def drawn(graph: CompiledStateGraph[Any, Any, Any, Any], xray: int | bool) -> Gr
         },
         builder.edges,
         builder.waiting_edges,
-        {source: [branch.ends for branch in branches.values()] for source, branches in builder.branches.items()},
+        {
+            source: [branch.ends for branch in branches.values()]
+            for source, branches in builder.branches.items()
+        },
         graph.interrupt_before_nodes,
         graph.interrupt_after_nodes,
     )

@@ -131,18 +131,14 @@ def _mapper(typ: Any) -> Callable[[dict[str, Any]], Any] | None:
 
 
 def state_fields(value: Any, keys: Mapping[str, Any]) -> list[tuple[str, Any]] | None:
-    """The state keys that an object (dataclass, pydantic model) sets; None for what is no such object.
+    """The state keys that an object (dataclass, pydantic model) holds; None for what is no such object.
 
-    Of a pydantic model, those that were set or differ from their default.
+    Fields of a model that were not set and are None are left out.
     """
     if hasattr(value, "model_fields_set"):
         was_set = value.model_fields_set
-        fields = type(value).model_fields
-        return [
-            (key, getattr(value, key))
-            for key in fields
-            if key in keys and (key in was_set or getattr(value, key) != fields[key].default)
-        ]
+        pairs = [(key, getattr(value, key)) for key in type(value).model_fields if key in keys]
+        return [(key, field) for key, field in pairs if field is not None or key in was_set]
     if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
         return [(key, getattr(value, key)) for key in value.__dataclass_fields__ if key in keys]
     if not isinstance(value, type) and type(value).__module__ != "builtins" and getattr(value, "__annotations__", None):

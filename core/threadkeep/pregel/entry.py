@@ -32,14 +32,12 @@ def begin(run: Run, given: Any, saved: CheckpointTuple | None) -> None:
         _go_on(run, given if isinstance(given, Command) else None)
         return
     if isinstance(given, Command):
-        writes = _command_writes(run, given)
+        _command_writes(run, given)
+        run.start_writes = goto_writes(run.graph.nodes, given.goto)
         given = given.update if given.update is not None else {}
-        extra = [(name, value) for name, value in writes if name == TASKS or name not in run.graph.state_keys]
     elif given is None:
         raise EmptyInputError("There is no input, and the thread has nothing to go on with.")
-    else:
-        extra = []
-    _begin_anew(run, given, extra)
+    _begin_anew(run, given)
 
 
 def _goes_on(run: Run, given: Any, saved: CheckpointTuple | None) -> bool:
@@ -81,7 +79,7 @@ def _replay(run: Run, command: Command[Any] | None) -> None:
     save_point(run, "fork")
 
 
-def _begin_anew(run: Run, given: Any, extra: Writes) -> None:
+def _begin_anew(run: Run, given: Any) -> None:
     """Write the input; tasks that an earlier run left open are dropped."""
     if run.parent is not None and not run.graph.own_memory and run.saved_id is not None:
         # A task that runs again from the start: its subgraph starts empty, beside what it left before.
@@ -91,7 +89,7 @@ def _begin_anew(run: Run, given: Any, extra: Writes) -> None:
     _apply_null_writes(run)
     run.updated = None
     dropped = [Written(task.name, (), task.triggers, task.path) for task in plan(run)]
-    run.updated = apply_writes(run, [*dropped, Written(INPUT, [(START, given), *extra])])
+    run.updated = apply_writes(run, [*dropped, Written(INPUT, [(START, given)])])
     run.seen.setdefault(INPUT, {})
     save_point(run, "input")
 

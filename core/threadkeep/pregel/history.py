@@ -113,13 +113,15 @@ def _restored(where: Address, saved: CheckpointTuple | None) -> Run:
     run.parents = dict(run.metadata.get("parents") or {})
     run.step = run.metadata.get("step", -2) + 1
     run.stop = run.step + where.graph.recursion_limit
-    null_writes = [
-        (name, value) for task_id, name, value in run.pending if task_id == NULL_TASK_ID and name != RESUME
-    ]
-    if null_writes:
-        apply_writes(run, [Written(INPUT, null_writes)])
     run.updated = None
     return run
+
+
+def _apply_null_writes(run: Run) -> None:
+    """What commands from outside wrote on the checkpoint."""
+    writes = [(name, value) for task_id, name, value in run.pending if task_id == NULL_TASK_ID and name != RESUME]
+    if writes:
+        apply_writes(run, [Written(INPUT, writes)])
 
 
 def get_state(graph: Pregel[Any, Any, Any, Any], config: RunnableConfig, subgraphs: bool) -> Plan[StateSnapshot]:
@@ -140,9 +142,10 @@ def snapshot(where: Address, saved: CheckpointTuple | None, subgraphs: bool, *, 
     for task in tasks:
         state = _subgraph_address(run, task)
         if state is not None and subgraphs:
-            inner = address(where.graph, state)
+            inner = Address(task.node.subgraphs[0], where.saver, state, state)
             state = yield from get_state_at(inner)
         shown.append(_shown_task(run, task, state))
+    _apply_null_writes(run)
     finished = [task for task in tasks if task.done and newest]
     if finished:
         run.versions = None
@@ -192,7 +195,7 @@ def _shown_task(run: Run, task: Task, state: Any) -> PregelTask:
         name=task.name,
         path=task.path,
         error=error if not task.done else None,
-        interrupts=tuple(asked for channel, value in own if channel == INTERRUPT for asked in value),
+        interrupts=() if task.done else tuple(asked for name, value in own if name == INTERRUPT for asked in value),
         state=state,
         result=state_writes(run, task.writes) if task.done else None,
     )
@@ -212,6 +215,9 @@ def update(
     where = address(graph, config)
     saved = yield Stored(where.saver, Load(where.config))
     run = _restored(where, saved)
+    _apply_null_writes(run)
+    if saved is None:
+        run.step = 0
     run.config = where.config if "metadata" in where.config else {}
     run.fork = "checkpoint_id" in where.config[CONF]
     for number, updates in enumerate(supersteps):
@@ -249,6 +255,7 @@ def _apply_special(run: Run, values: Any, as_node: str | None) -> None:
         dropped = [Written(task.name, (), task.triggers, task.path) for task in plan(run)]
         apply_writes(run, [*dropped, Written(INPUT, [(START, values)])])
         run.updated = None
+        run.step = run.metadata.get("step", -2) + 1
         save_point(run, "input")
     elif as_node == END:
         tasks: list[Any] = plan(run)
@@ -268,9 +275,6 @@ def _writer(run: Run, as_node: str | None, fresh: bool) -> str:
         if as_node not in nodes:
             raise InvalidUpdateError(f"as_node names the unknown node {as_node!r}. Nodes: {', '.join(nodes)}.")
         return as_node
-    real = [name for name in nodes if name != START]
-    if len(real) == 1 and not fresh:
-        return real[0]
     if fresh or not run.seen:
         return START
     last: list[tuple[Any, str]] = sorted(

@@ -75,7 +75,7 @@ def _step(run: Run, tasks: list[Task]) -> Steps:
     todo = [task for task in tasks if not task.done]
     if len(todo) == 1 and todo[0].name == START and not todo[0].node.branches:
         # The input's own task calls nothing of the user's: no effect is needed for it.
-        todo[0].writes = todo[0].node.write(todo[0].input)
+        todo[0].writes = todo[0].node.write(todo[0].input) + run.start_writes
         todo[0].done = True
         _ended(run, todo[0])
     elif todo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from typing_extensions import Self, TypeVar
 
@@ -23,7 +23,16 @@ from threadkeep.pregel.run_asyncio import adrive
 from threadkeep.pregel.run_threads import drive
 from threadkeep.pregel.start import StreamSettings, start_run
 from threadkeep.pregel.workers import pool
-from threadkeep.types import All, Checkpointer, Command, Durability, StateSnapshot, StateUpdate, StreamMode
+from threadkeep.types import (
+    All,
+    Checkpointer,
+    Command,
+    Durability,
+    GraphOutput,
+    StateSnapshot,
+    StateUpdate,
+    StreamMode,
+)
 
 if TYPE_CHECKING:
     from threadkeep.store.base import BaseStore
@@ -33,6 +42,8 @@ ContextT = TypeVar("ContextT", default=None)
 InputT = TypeVar("InputT", default=Any)
 OutputT = TypeVar("OutputT", default=Any)
 
+Version = Literal["v1", "v2"]
+"""Form of chunks and results: bare values, or dicts and `GraphOutput`."""
 Modes = StreamMode | Sequence[StreamMode]
 Breakpoints = All | Sequence[str]
 
@@ -122,6 +133,7 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         durability: Durability | None = None,
         subgraphs: bool = False,
         debug: bool | None = None,
+        version: Version = "v1",
     ) -> Iterator[Any]:
         """Chunks of a run, as they come.
 
@@ -130,7 +142,7 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
 
         Raises what a node raised, `GraphRecursionError`, `InvalidUpdateError`, `EmptyInputError`.
         """
-        settings = StreamSettings.of(self, stream_mode, print_mode, subgraphs, debug)
+        settings = StreamSettings.of(self, stream_mode, print_mode, subgraphs, debug, version)
         run, chunks = self._start(
             config, context, settings, output_keys or self.stream_channels,
             interrupt_before, interrupt_after, durability,
@@ -152,9 +164,10 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         durability: Durability | None = None,
         subgraphs: bool = False,
         debug: bool | None = None,
+        version: Version = "v1",
     ) -> AsyncIterator[Any]:
         """As `stream`."""
-        settings = StreamSettings.of(self, stream_mode, print_mode, subgraphs, debug)
+        settings = StreamSettings.of(self, stream_mode, print_mode, subgraphs, debug, version)
         run, chunks = self._start(
             config, context, settings, output_keys or self.stream_channels,
             interrupt_before, interrupt_after, durability,
@@ -179,6 +192,7 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         interrupt_before: Breakpoints | None = None,
         interrupt_after: Breakpoints | None = None,
         durability: Durability | None = None,
+        version: Version = "v1",
         **kwargs: Any,
     ) -> Any:
         """The state's output keys after the run; where it paused, with its interrupts under `__interrupt__`.
@@ -189,15 +203,15 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         if stream_mode != "values" or print_mode or kwargs:
             chunks = self.stream(
                 input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=keys,
-                interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability, **kwargs,
+                interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability, version=version, **kwargs,
             )  # fmt: skip
-            return collected(chunks, stream_mode)
+            return collected(list(chunks), stream_mode, version)
         run, _ = self._start(config, context, None, keys, interrupt_before, interrupt_after, durability)
         driving = drive(run, superstep_loop(run, input), None, False)
         try:
             next(driving)
         except StopIteration as stop:
-            return with_interrupts(run, stop.value)
+            return result_of(run, stop.value, version)
         raise AssertionError("a run without consumers has no chunks")
 
     async def ainvoke(
@@ -212,6 +226,7 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         interrupt_before: Breakpoints | None = None,
         interrupt_after: Breakpoints | None = None,
         durability: Durability | None = None,
+        version: Version = "v1",
         **kwargs: Any,
     ) -> Any:
         """As `invoke`."""
@@ -219,13 +234,13 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         if stream_mode != "values" or print_mode or kwargs:
             chunks = self.astream(
                 input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=keys,
-                interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability, **kwargs,
+                interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability, version=version, **kwargs,
             )  # fmt: skip
-            return collected([chunk async for chunk in chunks], stream_mode)
+            return collected([chunk async for chunk in chunks], stream_mode, version)
         run, _ = self._start(config, context, None, keys, interrupt_before, interrupt_after, durability)
         async for _ in adrive(run, superstep_loop(run, input), None, False):
             raise AssertionError("a run without consumers has no chunks")
-        return with_interrupts(run, run.result)
+        return result_of(run, run.result, version)
 
     def _start(
         self,
@@ -435,15 +450,21 @@ def _caught(call: Callable[..., Any]) -> Callable[..., Any]:
     return caught
 
 
-def with_interrupts(run: Run, output: Any) -> Any:
-    """A run's result, with what it waits for."""
+def result_of(run: Run, output: Any, version: str) -> Any:
+    """What invoke returns: the output and what the run waits for."""
+    if version == "v2":
+        return GraphOutput(output, tuple(run.interrupts))
     if run.interrupts:
         shown = list(run.interrupts)
         return {**output, INTERRUPT: shown} if isinstance(output, dict) else {INTERRUPT: shown}
     return output
 
 
-def collected(chunks: Any, mode: Modes) -> Any:
+def collected(chunks: list[Any], mode: Modes, version: str) -> Any:
     """The result of an invoke that was asked for chunks: the last values, or the list of all."""
-    found = list(chunks)
-    return (found[-1] if found else None) if mode == "values" else found
+    if mode != "values":
+        return chunks
+    last = chunks[-1] if chunks else None
+    if version == "v2":
+        return GraphOutput(last and last["data"], last["interrupts"] if last else ())
+    return last

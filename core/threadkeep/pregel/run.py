@@ -52,7 +52,7 @@ class Run:
         "_answer", "_answer_lock", "_run_key", "after", "answers", "before", "channels", "checkpoint_id", "chunks", "config",
         "context", "durability", "explicit_id", "fork", "graph", "interrupts", "last_output", "live", "max_version", "metadata",
         "modes", "new_versions", "ns", "on_chunk", "ops", "output_keys", "parent", "parent_id", "parents", "paused", "pending",
-        "recursion_limit", "result", "resuming", "saved_id", "saved_values", "saver", "seen", "shown", "sinks", "step",
+        "recursion_limit", "result", "resuming", "saved_id", "saved_values", "saver", "seen", "shown", "sinks", "start_writes", "step",
         "stop", "stopped", "store", "thread_id", "updated", "values", "versions",
     )  # fmt: skip
 
@@ -110,6 +110,8 @@ class Run:
         self.metadata: dict[str, Any] = {}
         self.parents: dict[str, str] = {}
         self.pending: list[PendingWrite] = []
+        self.start_writes: list[tuple[str, Any]] = []
+        """Jumps of a command that came as the input, beside what the input starts."""
         self.resuming = False
         self.answers: dict[str, Any] = {}
         """Answers by interrupt id."""

@@ -33,7 +33,7 @@ def save_config(run: Run, checkpoint_id: str | None) -> RunnableConfig:
     return config
 
 
-def checkpoint_of(run: Run, updated: Iterable[str]) -> Checkpoint:
+def checkpoint_of(run: Run, updated: Iterable[str] | None) -> Checkpoint:
     """The run's state as a checkpoint with a new id."""
     assert run.versions is not None
     return Checkpoint(
@@ -43,7 +43,7 @@ def checkpoint_of(run: Run, updated: Iterable[str]) -> Checkpoint:
         channel_values=dict(run.saved_values),
         channel_versions=dict(run.versions),
         versions_seen=dict(run.seen),
-        updated_channels=sorted(updated),
+        updated_channels=None if updated is None else sorted(updated),
     )
 
 
@@ -52,7 +52,7 @@ def save_point(run: Run, source: str) -> None:
     run.metadata = {"source": source, "step": run.step, "parents": run.parents}
     run.pending = []
     if run.saver is not None:
-        checkpoint = checkpoint_of(run, run.updated or ())
+        checkpoint = checkpoint_of(run, run.updated)
         config = save_config(run, run.saved_id)
         new_versions = run.new_versions
         if run.durability == "exit":

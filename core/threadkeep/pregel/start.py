@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threadkeep.checkpoint.base import BaseCheckpointSaver
 from threadkeep.config import RunnableConfig, merge_configs, running
-from threadkeep.constants import CONF, CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_TASK, NS_SEP
+from threadkeep.constants import CONF, CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_TASK, INTERRUPT, NS_SEP
 from threadkeep.interop.langchain import inherited_config
 from threadkeep.pregel.plan import stable_namespace
 from threadkeep.pregel.run import Chunk, Run, Sink
@@ -38,10 +38,22 @@ class StreamSettings(NamedTuple):
     subgraphs: bool
     live: bool
     """Chunks may come while a task runs."""
+    typed: bool
+    """Chunks are dicts with "type", "ns" and "data"."""
 
     @classmethod
-    def of(cls, graph: Pregel[Any, Any, Any, Any], mode: Any, printed: Any, subgraphs: bool, debug: bool | None) -> StreamSettings:
-        """The settings of a call. Raises `ValueError` for an unknown mode."""
+    def of(
+        cls,
+        graph: Pregel[Any, Any, Any, Any],
+        mode: Any,
+        printed: Any,
+        subgraphs: bool,
+        debug: bool | None,
+        version: str = "v1",
+    ) -> StreamSettings:
+        """The settings of a call. Raises `ValueError` for an unknown mode or version."""
+        if version not in ("v1", "v2"):
+            raise ValueError(f"{version!r} is no version of the stream. Versions: v1, v2.")
         mode = graph.stream_mode if mode is None else mode
         modes = (mode,) if isinstance(mode, str) else tuple(mode)
         shown = (printed,) if isinstance(printed, str) else tuple(printed)
@@ -50,7 +62,8 @@ class StreamSettings(NamedTuple):
         for name in (*modes, *shown):
             if name not in MODES:
                 raise ValueError(f"{name!r} is no stream mode. Modes: {', '.join(MODES)}.")
-        return cls(modes, shown, not isinstance(mode, str), subgraphs, subgraphs or "custom" in (*modes, *shown))
+        live = subgraphs or "custom" in (*modes, *shown)
+        return cls(modes, shown, not isinstance(mode, str), subgraphs, live, version == "v2")
 
     def sink(self, run: Run) -> Sink:
         """Where the run puts the chunks of this call."""
@@ -71,10 +84,24 @@ class StreamSettings(NamedTuple):
             sys.stdout.write(f"[{mode}]{where} {payload}\n")
         if mode not in self.modes:
             return
-        if self.subgraphs:
+        if self.typed:
+            yield _typed(ns, mode, payload)
+        elif self.subgraphs:
             yield (ns, mode, payload) if self.tagged else (ns, payload)
         else:
             yield (mode, payload) if self.tagged else payload
+
+
+def _typed(ns: tuple[str, ...], mode: str, payload: Any) -> dict[str, Any]:
+    """A chunk as a dict; the interrupts of a values chunk stand beside its data."""
+    shown = {"type": mode, "ns": ns, "data": payload}
+    if mode == "values":
+        interrupts: tuple[Any, ...] = ()
+        if isinstance(payload, dict) and INTERRUPT in payload:
+            interrupts = payload[INTERRUPT]
+            shown["data"] = {key: value for key, value in payload.items() if key != INTERRUPT}
+        shown["interrupts"] = interrupts
+    return shown
 
 
 def start_run(
