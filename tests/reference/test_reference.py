@@ -32,7 +32,7 @@ def _cases() -> list[Any]:
     return cases
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore:The graph was compiled before")
 @pytest.mark.parametrize(("module", "name", "colour", "saver"), _cases())
 def test_a_program_does_what_it_did_on_the_reference(module: str, name: str, colour: str, saver: str) -> None:
     outcome = _recorded(module)[name]

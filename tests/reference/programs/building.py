@@ -167,7 +167,7 @@ def interrupt_at_unknown_node(lab: Lab) -> Any:
 
 def interrupt_at_unknown_node_at_run(lab: Lab) -> Any:
     graph = lab.compile(_built(lab))
-    return lab.error(lambda: graph.invoke({"log": []}, interrupt_before=["ghost"]))
+    return lab.error(lambda: graph.invoke({"log": []}, interrupt_before=["ghost"]), "ghost")
 
 
 def node_added_after_compile(lab: Lab) -> Any:
