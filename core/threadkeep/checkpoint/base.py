@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, Self, TypeVar, cast
 
 from typing_extensions import TypedDict
 
@@ -208,7 +208,7 @@ class BaseCheckpointSaver(Generic[V]):
 
     A config addresses a thread (`thread_id`), a graph in it (`checkpoint_ns`, "" for the outermost) and,
     where `checkpoint_id` is given, one checkpoint instead of the newest. A saver implements one colour or
-    both; what it leaves out raises `NotImplementedError`, but `commit` works on top of `put` and `put_writes`.
+    both; what it leaves out raises `NotImplementedError`. `commit` works on top of `put` and `put_writes`.
     """
 
     serde: SerializerProtocol
@@ -364,9 +364,8 @@ class BaseCheckpointSaver(Generic[V]):
         A string (threads that were imported from elsewhere count "000…3.0.123") goes on after its whole part.
         Forks may reach one number with different values: our savers never find a value by its version alone.
         """
-        if isinstance(current, str):
-            current = int(current.partition(".")[0])
-        return 1 if current is None else int(current) + 1
+        number: Any = current or 0
+        return cast("V", int(number.partition(".")[0] if isinstance(number, str) else number) + 1)
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
         """This saver, over the same storage, with a serialiser that also builds the given types."""

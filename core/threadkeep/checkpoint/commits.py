@@ -37,7 +37,7 @@ _PAGE = 50
 class Commit:
     """One commit, drafted when made. `plan` stores it; run it once, in a transaction.
 
-    Drafting serialises, so do it where the values belong: in the caller's thread, before waiting for the storage.
+    Drafting serialises, so it is done where the values belong: in the caller's thread, before any waiting.
     """
 
     __slots__ = ("_codec", "_drafts", "_memos", "_on_conflict", "_ops")
@@ -193,12 +193,7 @@ class _ThreadWriter:
             raise ConcurrentUpdateError(thread_id, ns, parent, head)
         sibling = (yield HasChild(no, ns, parent)) if parent else head
         if sibling is not None:
-            self._diverged.append(
-                f"Two runs continued thread {thread_id!r}{f' (namespace {ns!r})' if ns else ''} from "
-                f"{f'checkpoint {parent}' if parent else 'its beginning'}: {sibling} is there, {point.id} comes "
-                "later. Both are kept, as branches; the newest checkpoint counts as the thread's state. Use "
-                'on_conflict="reject" to refuse the later one.'
-            )
+            self._diverged.append(_divergence(point, sibling))
 
     def _check_alive(self, point: PointDraft) -> Plan[None]:
         thread_id, ns, parent = point.address
@@ -210,7 +205,7 @@ class _ThreadWriter:
 
     def _put_writes(self, writes: WritesDraft) -> Plan[None]:
         no, (thread_id, ns, id) = self._row.no, writes.address
-        assert id is not None  # noqa: S101 (the draft refuses it)
+        assert id is not None  # the draft refuses it
         mine = self._points.get(ns)
         if self._row.grave and not (mine and mine.id == id) and (yield ReadPoint(no, ns, id)) is None:
             raise ThreadDeletedError(thread_id)
@@ -231,6 +226,17 @@ class _ThreadWriter:
         yield SetWrites(no, ns, id, writes.task, pack_writes(Writes(path, list(merged.values()))))
 
 
+def _divergence(point: PointDraft, sibling: str) -> str:
+    thread_id, ns, parent = point.address
+    where = f"{thread_id!r} (namespace {ns!r})" if ns else repr(thread_id)
+    start = f"checkpoint {parent}" if parent else "its beginning"
+    return (
+        f"Two runs continued thread {where} from {start}: {sibling} is there, {point.id} comes later. Both "
+        'are kept, as branches; the newest checkpoint counts as the thread\'s state. Use on_conflict="reject" to '
+        "refuse the later one."
+    )
+
+
 def _blobs(drafts: Sequence[Draft]) -> Iterator[Blob]:
     for each in drafts:
         trees = each.fresh.values() if isinstance(each, PointDraft) else [tree for _, _, tree in each.entries]
@@ -247,5 +253,5 @@ def _versioned(body: Body) -> dict[str, tuple[Any, Node]]:
 
 
 def _is_older(id: str, grave: str) -> bool:
-    """Whether an id was made before the grave; False if it does not carry its time (not a UUID of version 6)."""
+    """Whether an id was made before the grave; False for one that does not tell (no UUID of version 6)."""
     return len(id) == 36 and id[14] == "6" and id < grave

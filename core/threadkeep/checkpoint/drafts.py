@@ -1,4 +1,4 @@
-"""What a commit will store, as far as it can be told without the storage: checked addresses, bytes, trees. Pure."""
+"""What a commit will store, as far as it is known without the storage: addresses, bytes, trees. Pure."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ Draft = PointDraft | WritesDraft
 
 
 def address_of(config: Mapping[str, Any]) -> Address:
-    """The address in a config. Raises KeyError without a `thread_id`, ValueError for what cannot be stored."""
+    """The address in a config. KeyError without a `thread_id`, ValueError for what cannot be stored."""
     configurable = config["configurable"]
     thread_id = configurable["thread_id"]
     ns = configurable.get("checkpoint_ns") or ""
@@ -72,10 +72,9 @@ def address_of(config: Mapping[str, Any]) -> Address:
     )
 
 
-def check_name(what: str, name: Any) -> str:
+def check_name(what: str, name: object) -> str:
     """The name as a string. Raises ValueError if it is too long or not Unicode text."""
-    if type(name) is not str:
-        name = str(name)
+    name = name if isinstance(name, str) else str(name)
     if len(name) > NAME_MAX:
         raise ValueError(
             f"{what} has {len(name):,} characters; at most {NAME_MAX:,} are allowed: {name[:40]!r}…"

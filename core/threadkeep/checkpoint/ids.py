@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 __all__ = ["uuid6"]
 
@@ -14,7 +14,11 @@ _GREGORIAN = 0x01B21DD213814000
 """100 ns steps from 1582-10-15, where UUID time begins, to 1970-01-01."""
 
 
-def _make_uuid6() -> Callable[[int | None], str]:
+class _Uuid6(Protocol):
+    def __call__(self, clock_seq: int | None = None) -> str: ...
+
+
+def _make_uuid6() -> _Uuid6:
     last = 0
     lock = threading.Lock()
     rng = random.SystemRandom()

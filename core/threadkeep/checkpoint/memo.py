@@ -1,4 +1,4 @@
-"""What a saver remembers of the threads it wrote, to store the next checkpoint quickly. Bounded; never needed.
+"""What a saver remembers of the threads it wrote, to store the next checkpoint fast. Bounded; never needed.
 
 A memo is true for one epoch of a thread: the commit plan compares epochs inside the transaction. Memos are
 learned only after the commit, and hold no reference to a value of the program.

@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 class InMemorySaver(PlannedSaver):
-    """Checkpoints in memory, gone with the saver. Values are serialised: what a program changes later is not seen.
+    """Checkpoints in memory, gone with the saver. Values are serialised, so later changes are not seen.
 
     May be used from many threads. Also a context manager, which does nothing.
     """
@@ -127,12 +127,13 @@ class _Memory:
         self._threads: dict[int, _Thread] = {}
         self._undo: list[Callable[[], object]] = []
         self._answers: dict[type, Callable[[Any], Any]] = {
-            FindThread: self._find_thread, AddThread: self._add_thread, Head: self._head, ReadPoint: self._read_point,
-            HasChild: self._has_child, PutPoint: self._put_point, ReadWrites: self._read_writes,
-            AddWrites: self._add_writes, SetWrites: self._set_writes, FindObjects: self._find_objects,
-            AddObjects: self._add_objects, ReadObjects: self._read_objects, Page: self._page,
-            ThreadNumbers: self._thread_numbers, AllRows: self._all_rows, DropPoints: self._drop_points,
-            DropObjects: self._drop_objects, Touch: self._touch, DropThread: self._drop_thread, Copy: self._copy,
+            FindThread: self._find_thread, AddThread: self._add_thread, Head: self._head, ReadPoint:
+            self._read_point, HasChild: self._has_child, PutPoint: self._put_point, ReadWrites:
+            self._read_writes, AddWrites: self._add_writes, SetWrites: self._set_writes, FindObjects:
+            self._find_objects, AddObjects: self._add_objects, ReadObjects: self._read_objects, Page:
+            self._page, ThreadNumbers: self._thread_numbers, AllRows: self._all_rows, DropPoints:
+            self._drop_points, DropObjects: self._drop_objects, Touch: self._touch, DropThread:
+            self._drop_thread, Copy: self._copy,
         }  # fmt: skip
 
     def run(self, plan: Plan[T]) -> T:
@@ -181,7 +182,7 @@ class _Memory:
         old = rows.get(ask.id)
         if old is None:
             insort(order, ask.id)
-            self._undo.append(lambda: (rows.pop(ask.id), order.remove(ask.id)))
+            self._undo += (lambda: rows.pop(ask.id), lambda: order.remove(ask.id))
         else:
             self._undo.append(lambda: rows.update({ask.id: old}))
         rows[ask.id] = PointRow(thread.no, thread.name, ask.ns, ask.id, ask.parent, ask.body)

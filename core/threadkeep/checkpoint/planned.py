@@ -37,8 +37,8 @@ MEMO_BYTES = 64 * 1024 * 1024
 class PlannedSaver(BaseCheckpointSaver[int]):
     """A saver whose operations are plans.
 
-    `on_conflict` says what a put does whose parent is not the newest checkpoint of its namespace any more (time
-    travel on purpose is never a conflict): "fork" keeps both branches and warns with `ConcurrentUpdateWarning`,
+    `on_conflict` says what a put does whose parent is no longer the newest checkpoint of its namespace (time
+    travel on purpose is never a conflict): "fork" keeps both branches, with a `ConcurrentUpdateWarning`;
     "reject" raises `ConcurrentUpdateError`. Each operation is one transaction; a failed one changes nothing.
     """
 

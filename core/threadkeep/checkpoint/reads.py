@@ -66,7 +66,7 @@ def _fetch(no: int, nodes: Sequence[Any]) -> Plan[Mapping[int, Blob]]:
 
 
 class Listing:
-    """Checkpoints newest first, a page at a time: run `page` (each in its own transaction) until it gives none."""
+    """Checkpoints newest first: run `page`, each in its own transaction, until it gives none."""
 
     class Query(NamedTuple):
         """What to list."""
@@ -110,7 +110,7 @@ class Listing:
             if self._left is not None:
                 chosen = chosen[: self._left]
                 self._left -= len(chosen)
-                self._done = self._done or not self._left
+                self._done |= self._left <= 0
             if chosen:
                 return (yield from _load(chosen, self._codec))
         return []

@@ -1,8 +1,9 @@
 """The bodies of checkpoints and writes, and the tuples that are built of them. Pure.
 
-A checkpoint's body is msgpack: v, ts, metadata (a blob), channel versions, versions seen, updated channels, nodes
-(one for each channel that has a version, in that order), and a dict of nodes of values without a version. The body of
-a task's writes: its path, and [place, channel, node] of each. A blob with a tag is [tag, bytes].
+A checkpoint's body is msgpack: v, ts, metadata (a blob), channel versions, versions seen, updated channels,
+nodes (one for each channel that has a version, in that order), and a dict of nodes of values without a
+version. The body of a task's writes: its path, and [place, channel, node] of each. A blob with a tag is [tag,
+bytes].
 """
 
 from __future__ import annotations
@@ -61,10 +62,8 @@ def pack_body(head: Sequence[Any], nodes: Sequence[Node], extra: Mapping[str, No
 
 def body_of(data: bytes) -> Body:
     """What `pack_body` was given."""
-    body = Body(*ormsgpack.unpackb(data))
-    return (
-        body if type(body.metadata) is bytes else body._replace(metadata=(body.metadata[0], body.metadata[1]))
-    )
+    v, ts, metadata, *rest = ormsgpack.unpackb(data)
+    return Body(v, ts, metadata if isinstance(metadata, bytes) else (metadata[0], metadata[1]), *rest)
 
 
 def pack_writes(writes: Writes) -> bytes:
@@ -105,11 +104,10 @@ def checkpoint_tuple(
             if node is not None
         }
         values.update((channel, join(node, objects, codec)) for channel, node in body.extra.items())
+        tasks = [(*writes_of(row.body), row.task) for row in waiting]
         pending = [
             (task, channel, join(node, objects, codec))
-            for path, task, entries in sorted(
-                (writes_of(data).path, task, writes_of(data).entries) for task, data in waiting
-            )
+            for _, entries, task in sorted(tasks, key=_path_and_task)
             for _, channel, node in sorted(entries, key=_place)
         ]
     except KeyError as error:
@@ -133,6 +131,10 @@ def checkpoint_tuple(
         parent_config={"configurable": {**here, "checkpoint_id": row.parent}} if row.parent else None,
         pending_writes=pending,
     )
+
+
+def _path_and_task(task: tuple[str, list[tuple[int, str, Node]], str]) -> tuple[str, str]:
+    return task[0], task[2]
 
 
 def _place(entry: tuple[int, str, Node]) -> int:

@@ -1,6 +1,6 @@
-"""What a plan asks of the storage. Each request is one statement; the storage answers with what is noted here.
+"""What a plan asks of the storage. Each request is one statement; the answer is what is noted here.
 
-A plan is a generator: it yields requests, receives the answers, and returns its result. A driver runs it inside
+A plan is a generator: it yields requests, receives the answers, and returns its result. A driver runs it in
 one transaction, which it rolls back if the plan raises. Memory and SQLite answer the same requests.
 
 Storage holds, for each thread (a number that is never used again):
@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, TypeVar, cast
 from threadkeep.checkpoint.objects import Blob, Range
 
 __all__ = [
-    "AddObjects", "AddThread", "AddWrites", "AllRows", "Copy", "DropObjects", "DropPoints", "DropThread", "FindObjects",
-    "FindThread", "HasChild", "Head", "Page", "Plan", "PointRow", "PutPoint", "ReadObjects", "ReadPoint", "ReadWrites",
-    "Request", "SetWrites", "ThreadNumbers", "ThreadRow", "Touch", "WritesRow", "drive",
+    "AddObjects", "AddThread", "AddWrites", "AllRows", "Copy", "DropObjects", "DropPoints", "DropThread",
+    "FindObjects", "FindThread", "HasChild", "Head", "Page", "Plan", "PointRow", "PutPoint", "ReadObjects",
+    "ReadPoint", "ReadWrites", "Request",
+    "SetWrites", "ThreadNumbers", "ThreadRow", "Touch", "WritesRow", "drive",
 ]  # fmt: skip
 
 
@@ -163,7 +164,7 @@ class ThreadNumbers(NamedTuple):
 
 
 class AllRows(NamedTuple):
-    """→ tuple[list[PointRow], list[bytes]]: all checkpoints of a thread, newest first, and the bodies of all writes."""
+    """→ tuple[list[PointRow], list[bytes]]: a thread's checkpoints, newest first; bodies of its writes."""
 
     no: int
 
@@ -203,8 +204,9 @@ class Copy(NamedTuple):
 
 
 Request = (
-    FindThread | AddThread | Head | ReadPoint | HasChild | PutPoint | ReadWrites | AddWrites | SetWrites | FindObjects
-    | AddObjects | ReadObjects | Page | ThreadNumbers | AllRows | DropPoints | DropObjects | Touch | DropThread | Copy
+    FindThread | AddThread | Head | ReadPoint | HasChild | PutPoint | ReadWrites | AddWrites | SetWrites |
+    FindObjects | AddObjects | ReadObjects | Page | ThreadNumbers | AllRows | DropPoints | DropObjects | Touch
+    | DropThread | Copy
 )  # fmt: skip
 
 T = TypeVar("T")

@@ -6,7 +6,6 @@ Whatever deletes a checkpoint sweeps its thread: objects that nothing refers to 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from threadkeep.checkpoint.drafts import check_name
 from threadkeep.checkpoint.ids import uuid6
@@ -32,7 +31,7 @@ __all__ = ["copy_thread", "delete_for_runs", "delete_thread", "prune"]
 
 
 def delete_thread(thread_id: str) -> Plan[None]:
-    """Deletes a thread and leaves a grave, so that late writes are refused. Nothing for a thread that is not there."""
+    """Deletes a thread and leaves a grave, so that late writes are refused. Nothing for an unknown thread."""
     row: ThreadRow | None = yield FindThread(check_name("thread_id", thread_id))
     if row is not None:
         yield DropThread(row.no, uuid6())

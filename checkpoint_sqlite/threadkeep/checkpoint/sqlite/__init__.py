@@ -1,4 +1,4 @@
-"""Checkpoints in an SQLite file, for programs in threads. The asyncio twin is in `threadkeep.checkpoint.sqlite.aio`."""
+"""Checkpoints in an SQLite file. This one is for threads, `threadkeep.checkpoint.sqlite.aio` for asyncio."""
 
 from threadkeep.checkpoint.sqlite.saver import SqliteSaver
 

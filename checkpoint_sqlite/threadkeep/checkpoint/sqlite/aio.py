@@ -1,11 +1,12 @@
-"""The saver for asyncio. The connection lives in aiosqlite's thread; a whole plan, or many, is one hop there."""
+"""The saver for asyncio. The connection lives in aiosqlite's thread; a plan, or many, is one hop there."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from os import PathLike
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -26,10 +27,11 @@ _MOST = 64
 
 
 class AsyncSqliteSaver(PlannedSaver):
-    """Checkpoints in an SQLite file, for the tasks of one event loop. The file may be used from many processes.
+    """Checkpoints in an SQLite file, for the tasks of one event loop. Many processes may use the file.
 
-    Options as of `SqliteSaver`. The connection belongs to the saver from now on. The sync methods work from other
-    threads while the loop runs; on the loop's own thread they raise, since they would wait for themselves.
+    Options as of `SqliteSaver`. The connection belongs to the saver from now on. The sync methods work from
+    other threads while the loop runs; on the loop's own thread they raise, since they would wait for
+    themselves.
     """
 
     def __init__(
@@ -48,18 +50,20 @@ class AsyncSqliteSaver(PlannedSaver):
     @classmethod
     def from_conn_string(
         cls,
-        conn_string: str | PathLike[str],
+        conn_string: str | Path,
         *,
         serde: SerializerProtocol | None = None,
         on_conflict: OnConflict = "fork",
         synchronous: Synchronous = "NORMAL",
         busy_timeout: float = 30.0,
     ) -> Self:
-        """A saver on a file (or ":memory:"), opened at its first use. Use it in `async with`, or `aclose` it."""
+        """A saver on a file (or ":memory:"), opened when first used. For `async with`, or `aclose` it."""
         conn = aiosqlite.connect(conn_string, isolation_level=None, cached_statements=256)
         # A saver that nobody closes must not keep the process alive: all that was promised is committed.
         conn._thread.daemon = True
-        return cls(conn, serde=serde, on_conflict=on_conflict, synchronous=synchronous, busy_timeout=busy_timeout)
+        return cls(
+            conn, serde=serde, on_conflict=on_conflict, synchronous=synchronous, busy_timeout=busy_timeout
+        )
 
     async def setup(self) -> None:
         """Creates or upgrades the tables. Called by itself at the first use."""
@@ -112,10 +116,8 @@ class _Worker:
         self._opening = asyncio.Lock()
         self._waiting: deque[tuple[Plan[list[Learned]], asyncio.Future[list[Learned]]]] = deque()
         self._draining: asyncio.Task[None] | None = None
-        try:
+        with suppress(RuntimeError):  # made outside a loop, it belongs to the first that uses it
             self._loop = asyncio.get_running_loop()
-        except RuntimeError:
-            pass  # made outside: the first loop that uses it is its loop
 
     async def open(self) -> None:
         """Binds the saver to the running loop, and connects if that was not done."""
@@ -123,8 +125,8 @@ class _Worker:
         if self._loop is not loop:
             if self._loop is not None and not self._loop.is_closed():
                 raise RuntimeError(
-                    "An AsyncSqliteSaver belongs to one event loop, and its loop is still open. Make a saver for each "
-                    "loop; they may share the file."
+                    "An AsyncSqliteSaver belongs to one event loop, and its loop is still open. Make a saver "
+                    "for each loop; they may share the file."
                 )
             self._loop, self._opening, self._draining = loop, asyncio.Lock(), None
             self._waiting.clear()
@@ -141,7 +143,8 @@ class _Worker:
         if self._file is None or self._loop is not asyncio.get_running_loop():
             await self.open()
         # aiosqlite has no public way to run a function in its thread; a test holds this one.
-        result: T = await self._conn._execute(action, self._file, *arguments)
+        execute: Any = self._conn._execute
+        result: T = await execute(action, self._file, *arguments)
         return result
 
     async def store(self, plan: Plan[list[Learned]]) -> list[Learned]:
@@ -185,7 +188,7 @@ class _Worker:
             work.close()
             raise asyncio.InvalidStateError(
                 "This is a sync method of AsyncSqliteSaver on its event loop's own thread: use the async one "
-                "(await graph.ainvoke(…), await saver.aget_tuple(…)). From other threads it works while the loop "
-                "runs. For programs without a loop there is SqliteSaver."
+                "(await graph.ainvoke(…), await saver.aget_tuple(…)). From other threads it works while the "
+                "loop runs. For programs without a loop there is SqliteSaver."
             )
         return asyncio.run_coroutine_threadsafe(work, loop).result()

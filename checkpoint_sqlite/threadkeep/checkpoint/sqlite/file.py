@@ -1,4 +1,4 @@
-"""Answers the requests of plans with SQL, on one connection of one file. No logic beyond that; no threads, no loop."""
+"""Answers the requests of plans with SQL, on one connection. No logic beyond that; no threads, no loop."""
 
 from __future__ import annotations
 
@@ -60,12 +60,13 @@ class File:
         self._busy_timeout = busy_timeout
         self._hash_key = b""
         self._answers: dict[type, Callable[[Any], Any]] = {
-            FindThread: self._find_thread, AddThread: self._add_thread, Head: self._head, ReadPoint: self._read_point,
-            HasChild: self._has_child, PutPoint: self._put_point, ReadWrites: self._read_writes,
-            AddWrites: self._add_writes, SetWrites: self._set_writes, FindObjects: self._find_objects,
-            AddObjects: self._add_objects, ReadObjects: self._read_objects, Page: self._page,
-            ThreadNumbers: self._thread_numbers, AllRows: self._all_rows, DropPoints: self._drop_points,
-            DropObjects: self._drop_objects, Touch: self._touch, DropThread: self._drop_thread, Copy: self._copy,
+            FindThread: self._find_thread, AddThread: self._add_thread, Head: self._head, ReadPoint:
+            self._read_point, HasChild: self._has_child, PutPoint: self._put_point, ReadWrites:
+            self._read_writes, AddWrites: self._add_writes, SetWrites: self._set_writes, FindObjects:
+            self._find_objects, AddObjects: self._add_objects, ReadObjects: self._read_objects, Page:
+            self._page, ThreadNumbers: self._thread_numbers, AllRows: self._all_rows, DropPoints:
+            self._drop_points, DropObjects: self._drop_objects, Touch: self._touch, DropThread:
+            self._drop_thread, Copy: self._copy,
         }  # fmt: skip
 
     def setup(self) -> None:
@@ -198,7 +199,7 @@ class File:
         return found
 
     def _add_objects(self, ask: AddObjects) -> None:
-        rows = []
+        rows: list[tuple[int, int | None, str | None, bytes]] = []
         for key, blob in enumerate(ask.blobs, ask.no << 32 | ask.first):
             if isinstance(blob, bytes):
                 rows.append((key, self._place(ask.no, blob), None, blob))

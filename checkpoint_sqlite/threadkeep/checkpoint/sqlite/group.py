@@ -28,7 +28,7 @@ class _Entry(Generic[T]):
 
 
 class Group(Generic[T]):
-    """Runs plans of many threads, those that wait together. The first that comes leads; then one that waits."""
+    """Runs the plans of many threads, those that wait together. The first leads, then one that waits."""
 
     def __init__(self, run_all: Callable[[list[Plan[T]]], list[T | BaseException]]) -> None:
         self._run_all = run_all

@@ -27,10 +27,10 @@ T = TypeVar("T")
 class SqliteSaver(PlannedSaver):
     """Checkpoints in an SQLite file. May be used from many threads, and the file from many processes.
 
-    The connection must allow other threads (`check_same_thread=False`) and belongs to the saver from now on. It is
-    put into WAL mode; `synchronous` is SQLite's: "NORMAL" survives a crash of the process, and keeps the file whole
-    when the power fails, though the last commits may be lost; "FULL" loses none. `busy_timeout`: seconds to wait for
-    another process that writes. The async methods run in a worker thread.
+    The connection must allow other threads (`check_same_thread=False`) and belongs to the saver from now on.
+    It is put into WAL mode; `synchronous` is SQLite's: "NORMAL" survives a crash of the process, and keeps
+    the file whole when the power fails, though the last commits may be lost; "FULL" loses none.
+    `busy_timeout`: seconds to wait for another process that writes. The async methods run in a worker thread.
     """
 
     def __init__(
@@ -59,8 +59,12 @@ class SqliteSaver(PlannedSaver):
         busy_timeout: float = 30.0,
     ) -> Self:
         """A saver on a file (or ":memory:"). Use it in `with`, or `close` it."""
-        conn = sqlite3.connect(conn_string, check_same_thread=False, isolation_level=None, cached_statements=256)
-        return cls(conn, serde=serde, on_conflict=on_conflict, synchronous=synchronous, busy_timeout=busy_timeout)
+        conn = sqlite3.connect(
+            conn_string, check_same_thread=False, isolation_level=None, cached_statements=256
+        )
+        return cls(
+            conn, serde=serde, on_conflict=on_conflict, synchronous=synchronous, busy_timeout=busy_timeout
+        )
 
     def setup(self) -> None:
         """Creates or upgrades the tables. Called by itself at the first use."""

@@ -42,8 +42,8 @@ MIGRATIONS = (
                 grave TEXT NOT NULL DEFAULT '',
                 created REAL NOT NULL
             )""",
-            # Checkpoints (task '', kind 0) and the writes that wait at them (kind 1), in one tree: a thread's rows lie
-            # together in the order of time, so a commit touches the last page only.
+            # Checkpoints (task '', kind 0) and the writes that wait at them (kind 1), in one tree: a thread's
+            # rows lie together in the order of time, so a commit touches the last page only.
             """CREATE TABLE log (
                 no INTEGER NOT NULL,
                 ns TEXT NOT NULL,
@@ -54,7 +54,8 @@ MIGRATIONS = (
                 body BLOB NOT NULL,
                 PRIMARY KEY (no, ns, id, kind, task)
             ) WITHOUT ROWID""",
-            # key: number of the thread << 32 | number of the object. place: number of the thread << 32 | hash.
+            # key: number of the thread << 32 | number of the object. place: number of the thread << 32 |
+            # hash.
             """CREATE TABLE object (
                 key INTEGER PRIMARY KEY,
                 place INTEGER,
@@ -104,7 +105,7 @@ def _is_current(conn: sqlite3.Connection, migrations: tuple[Migration, ...]) -> 
         )
     if version > len(migrations):
         raise SchemaVersionError(
-            f"{_name(conn)} has schema version {version}; this version of threadkeep knows {len(migrations)}. "
+            f"{_name(conn)} has schema version {version}; this threadkeep knows {len(migrations)}. "
             "Upgrade threadkeep-checkpoint-sqlite."
         )
     if application:
@@ -117,7 +118,7 @@ def _check_ledger(conn: sqlite3.Connection, migrations: tuple[Migration, ...]) -
     for number, checksum in applied:
         if number <= len(migrations) and migrations[number - 1].checksum() != checksum:
             raise SchemaVersionError(
-                f"{_name(conn)}: migration {number} was applied in another form than this version of threadkeep has. "
+                f"{_name(conn)}: migration {number} was applied in another form than this threadkeep has. "
                 "The file was made by a modified or unreleased version."
             )
 
@@ -125,12 +126,15 @@ def _check_ledger(conn: sqlite3.Connection, migrations: tuple[Migration, ...]) -
 def _apply(conn: sqlite3.Connection, migrations: tuple[Migration, ...]) -> None:
     version = conn.execute("PRAGMA user_version").fetchone()[0]
     if not version:
-        conn.execute("CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT, checksum TEXT, applied TEXT)")
+        conn.execute(
+            "CREATE TABLE migration (number INTEGER PRIMARY KEY, name TEXT, checksum TEXT, applied TEXT)"
+        )
     for number, migration in enumerate(migrations[version:], version + 1):
         for statement in migration.statements:
             conn.execute(statement)
         conn.execute(
-            "INSERT INTO migration VALUES (?, ?, ?, datetime('now'))", (number, migration.name, migration.checksum())
+            "INSERT INTO migration VALUES (?, ?, ?, datetime('now'))",
+            (number, migration.name, migration.checksum()),
         )
     if not version:
         conn.execute("INSERT INTO secret VALUES (?)", (os.urandom(16),))

@@ -38,8 +38,8 @@ ADD_OBJECT = "INSERT INTO object (key, place, tag, body) VALUES (?, ?, ?, ?)"
 
 PAGES = {
     (True, True): """
-        SELECT log.no, thread.thread_id, ns, id, parent, body FROM log JOIN thread USING (no)
-        WHERE log.no = :no AND ns = :ns AND kind = 0 AND (:first OR (id < :after_id AND :after_ns IS NOT NULL))
+        SELECT log.no, thread.thread_id, ns, id, parent, body FROM log JOIN thread USING (no) WHERE log.no =
+        :no AND ns = :ns AND kind = 0 AND (:first OR (id < :after_id AND :after_ns IS NOT NULL))
         ORDER BY id DESC LIMIT :limit""",
     (True, False): """
         SELECT log.no, thread.thread_id, ns, id, parent, body FROM log JOIN thread USING (no)

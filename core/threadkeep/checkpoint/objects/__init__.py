@@ -1,7 +1,7 @@
-"""Values as objects: cutting them so that each part is stored once, and joining them again. Pure; all savers share it.
+"""Values as objects: cut so that each part is stored once, and joined again. Pure; shared by all savers.
 
-`codec` turns values into bytes, `fingerprint` proves elements unchanged, `cut` makes trees, `nodes` writes them
-down, `join` reads them.
+`codec` turns values into bytes, `fingerprint` proves elements unchanged, `cut` makes trees, `nodes` writes
+them down, `join` reads them.
 """
 
 from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_data, blob_size

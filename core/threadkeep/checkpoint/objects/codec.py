@@ -15,19 +15,19 @@ Blob = bytes | tuple[str, bytes]
 
 def blob_data(blob: Blob) -> bytes:
     """The bytes without the tag."""
-    return blob if type(blob) is bytes else cast("bytes", blob[1])
+    return blob if isinstance(blob, bytes) else blob[1]
 
 
 def blob_size(blob: Blob) -> int:
     """Length of the bytes."""
-    return len(blob) if type(blob) is bytes else len(blob[1])
+    return len(blob) if isinstance(blob, bytes) else len(blob[1])
 
 
 class Codec:
-    """A serialiser, and what storage must know about it.
+    """A serialiser, and what storage must know of it.
 
-    `joinable`: its "msgpack" form is bare msgpack, so that an array's bytes are those of its elements in a row.
-    Found out by trying; an encrypting serialiser is not. Lists of such a one are stored element by element.
+    `joinable`: its "msgpack" form is bare msgpack, so that an array's bytes are those of its elements in a
+    row. Found out by trying; an encrypting one is not, and small elements are stored one by one.
     """
 
     __slots__ = ("_dumps", "_loads", "joinable")
@@ -56,7 +56,7 @@ class Codec:
 
     def load(self, blob: Blob) -> Any:
         """The value of its bytes."""
-        return self._loads(("msgpack", blob) if type(blob) is bytes else cast("tuple[str, bytes]", blob))
+        return self._loads(("msgpack", blob) if isinstance(blob, bytes) else blob)
 
     def load_run(self, count: int, parts: Sequence[bytes]) -> list[Any]:
         """The list of `count` elements whose bytes, in a row, are `parts`. Only for a joinable serialiser."""

@@ -1,4 +1,4 @@
-"""Cuts values into objects. Pure: numbers and storage come later; what was stored before is told by `ListMemo`s.
+"""Cuts values into objects. Pure: numbers and storage come later; `ListMemo`s tell what was stored before.
 
 Only exact lists and dicts with string keys are cut, at most two levels deep; everything else is one blob.
 """
@@ -40,7 +40,7 @@ Run = tuple[int, "Fingerprint | Blob"]
 
 
 class ListMemo(NamedTuple):
-    """What is known of a stored list: how to tell that another begins the same, and where the elements are."""
+    """A stored list: how to tell that another begins the same, and where the elements are."""
 
     runs: list[Run]
     pieces: Pieces
@@ -130,7 +130,7 @@ class Cutter:
         self._elements: dict[int, tuple[Any, Blob]] = {}
 
     def cut(self, value: Any, memo: ListMemo | ListTree | None = None, *, remember: bool = False) -> Tree:
-        """The tree of a value. `memo` tells of an older value of the channel; `remember` prepares the next."""
+        """The tree of a value. `memo`: an older value of the channel; `remember`: prepare for the next."""
         kind = type(value)
         if kind is list:
             if len(value) > 4 or (memo is not None and value):
@@ -214,7 +214,7 @@ class Cutter:
         return same
 
     def _run(self, elements: Sequence[Any], *, kept: bool = True) -> Run:
-        mark: Any = fingerprint(elements)
+        mark = fingerprint(elements)
         if mark is None:
             return len(elements), self._codec.dump(elements)
         return len(elements), keep(mark) if kept else mark
@@ -227,7 +227,7 @@ def _resume(memo: ListMemo | ListTree | None, same: int) -> tuple[ListTree, int]
     if type(memo) is ListMemo:
         base, start = truncate(memo.pieces, same)
         return ListTree(base, []), start
-    assert isinstance(memo, ListTree)  # noqa: S101 (narrows the type)
+    assert isinstance(memo, ListTree)
     base, start = truncate(memo.base, same)
     leaves = []
     if base == memo.base:

@@ -1,9 +1,9 @@
-"""Builds values back from nodes and objects. Pure: says which objects it needs, and takes them as a mapping."""
+"""Builds values from nodes and objects. Pure: says which objects it needs, and takes them as a mapping."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import ormsgpack
 
@@ -17,7 +17,7 @@ Range = tuple[int, int]
 
 
 def needs(nodes: Iterable[Node], objects: Mapping[int, Blob]) -> tuple[list[Range], list[int]]:
-    """Ranges of the objects that these nodes refer to (they may overlap), and which must be read to know the rest."""
+    """Ranges of the objects that these nodes refer to (may overlap), and those that hide further ones."""
     ranges: list[Range] = []
     closed: list[int] = []
     todo = list(nodes)
@@ -107,7 +107,8 @@ def _join_list(node: Node, objects: Mapping[int, Blob], codec: Codec) -> list[An
     parts: list[Blob] = []
     count = node[2] + _collect(node[1], objects, parts)
     if codec.joinable:
-        return codec.load_run(count, [*parts, node[3]] if node[2] else parts)  # type: ignore[arg-type, list-item]  # joinable: plain bytes
+        run = cast("list[bytes]", parts)  # those of a joinable serialiser have no tag
+        return codec.load_run(count, [*run, node[3]] if node[2] else run)
     return [codec.load(part) for part in parts]
 
 

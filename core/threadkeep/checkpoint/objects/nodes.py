@@ -11,9 +11,10 @@ A node is one of
     [3, n]                  the node is written in object n
     [4, [n, …]]             a dict whose entries, in order, are those of the dict nodes in objects n, …
 
-The pieces of a list are pairs of whole numbers: `n, c` are the c objects from n on, an element each; `n, -c` is
-object n, which holds the bytes of c small elements in a row; `-n, c` is object n, which holds further pieces
-with c elements in all. Objects that hold nodes or pieces have the tag "#" and refer only to older objects.
+The pieces of a list are pairs of whole numbers: `n, c` are the c objects from n on, an element each; `n, -c`
+is object n, which holds the bytes of c small elements in a row; `-n, c` is object n, which holds further
+pieces with c elements in all. Objects that hold nodes or pieces have the tag "#" and refer only to older
+objects.
 """
 
 from __future__ import annotations
@@ -52,13 +53,13 @@ _REPEATED_MAX = 24
 
 def note_whole(blob: Blob, limit: int, number: Number) -> Node:
     """The node of a value that is not cut: inline up to `limit` bytes."""
-    if type(blob) is bytes:
+    if isinstance(blob, bytes):
         return blob if len(blob) <= limit else number(blob)
     return [0, *blob] if len(blob[1]) <= limit else number(blob)
 
 
 def note_list(base: Pieces, leaves: Sequence[tuple[Blob, int]], number: Number) -> Pieces:
-    """The pieces of a list: those it shares with an older one, then leaves of one element (0) or of several."""
+    """The pieces of a list: those of an older one, then leaves of one element (noted as 0) or of several."""
     pieces = list(base)
     for blob, count in leaves:
         n = number(blob)
@@ -97,7 +98,7 @@ def truncate(pieces: Pieces, length: int) -> tuple[Pieces, int]:
 
 
 def note_dict(keys: list[str], nodes: list[Node], number: Number) -> Node:
-    """The node of a dict. A large one is cut, in its order, so that what did not change is not stored again."""
+    """The node of a dict. A large one is cut, so that what did not change is not stored again."""
     if len(keys) <= _DICT_CHUNK:
         return [2, keys, nodes]
     return [4, [number((NODE_TAG, _pack_dict(keys[i:j], nodes[i:j]))) for i, j in _chunks(len(keys))]]
