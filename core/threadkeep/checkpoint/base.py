@@ -365,7 +365,8 @@ class BaseCheckpointSaver(Generic[V]):
         Forks may reach one number with different values: our savers never find a value by its version alone.
         """
         number: Any = current or 0
-        return cast("V", int(number.partition(".")[0] if isinstance(number, str) else number) + 1)
+        whole = number.partition(".")[0] if isinstance(number, str) else number
+        return cast("V", int(whole) + 1)
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
         """This saver, over the same storage, with a serialiser that also builds the given types."""

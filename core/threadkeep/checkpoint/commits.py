@@ -231,9 +231,9 @@ def _divergence(point: PointDraft, sibling: str) -> str:
     where = f"{thread_id!r} (namespace {ns!r})" if ns else repr(thread_id)
     start = f"checkpoint {parent}" if parent else "its beginning"
     return (
-        f"Two runs continued thread {where} from {start}: {sibling} is there, {point.id} comes later. Both "
-        'are kept, as branches; the newest checkpoint counts as the thread\'s state. Use on_conflict="reject" to '
-        "refuse the later one."
+        f"Two runs continued thread {where} from {start}: {sibling} is there, {point.id} comes later. "
+        "Both are kept, as branches; the newest checkpoint counts as the thread's state. "
+        'Use on_conflict="reject" to refuse the later one.'
     )
 
 
