@@ -37,7 +37,6 @@ class Picture(NamedTuple):
 
     boxes: list[Box]
     lines: list[Line]
-    """Ids of the nodes with an edge to themselves."""
 
 
 def render(graph: Graph) -> str:

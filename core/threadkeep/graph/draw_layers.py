@@ -51,8 +51,9 @@ def arrange(
     layer = _layers(list(widths), down)
     layers, bends, links = _rows(list(widths), down, layer)
     layers = _untangle(layers, links)
-    sizes: dict[Item, float] = {**widths}
-    sizes.update((bend, bend_width) for chain in bends for bend in chain)
+    sizes: dict[Item, float] = {bend: bend_width for chain in bends for bend in chain}
+    for name, width in widths.items():
+        sizes[name] = width
     columns = _columns(layers, links, sizes, gap)
     for n, (source, target) in enumerate(edges):
         if down[n] != (source, target):

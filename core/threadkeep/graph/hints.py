@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from threadkeep.graph.state import StateGraph
 
 
+_NEVER_NEW = frozenset({"builtins", "typing", "collections", "langchain_core"})
+"""Packages whose types the serialiser knows or refuses of itself."""
+
+
 def is_plain(channel: BaseChannel[Any, Any]) -> bool:
     """Whether the channel is what a key without annotation gets."""
     return type(channel) is LastValue
@@ -97,7 +101,7 @@ def named_types(schemas: Mapping[Any, Schema]) -> list[type]:
 def _collect_types(hint: Any, found: dict[type, None]) -> None:
     for argument in get_args(hint):
         _collect_types(argument, found)
-    if not isinstance(hint, type) or hint in found or hint.__module__ in ("builtins", "typing", "collections.abc"):
+    if not isinstance(hint, type) or hint in found or hint.__module__.partition(".")[0] in _NEVER_NEW:
         return
     fields = hint.__annotations__ if "__annotations__" in hint.__dict__ else {}
     custom = is_dataclass(hint) or hasattr(hint, "model_fields") or issubclass(hint, Enum) or hasattr(hint, "_fields")

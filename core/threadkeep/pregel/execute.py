@@ -13,15 +13,17 @@ from typing import Any
 from threadkeep.config import running
 from threadkeep.errors import GraphBubbleUp, ParentCommand
 from threadkeep.interop.langchain import node_context
-from threadkeep.pregel.bind import acall, call
+from threadkeep.pregel.bind import Bound, acall, call
 from threadkeep.pregel.node import Branch, Writes
 from threadkeep.pregel.task import Task
+from threadkeep.pregel.threads import call_in_thread
 from threadkeep.types import Command, RetryPolicy
 
 
 def is_async(task: Task) -> bool:
-    """Whether the task's own function runs on an event loop."""
-    return task.node.bound.coro is not None
+    """Whether the task runs on an event loop: its function or one of its conditional edges is async."""
+    node = task.node
+    return node.bound.coro is not None or any(branch.path.coro is not None for branch in node.branches)
 
 
 def run_task(task: Task) -> None:
@@ -56,8 +58,7 @@ async def arun_task(task: Task) -> None:
             task.writes = _writes(task, result)
             for branch in task.node.branches:
                 given = branch_input(task, branch)
-                taken = await acall(branch.path, given, task) if branch.path.coro else call(branch.path, given, task)
-                task.writes += branch.route(taken)
+                task.writes += branch.route(await either(branch.path, given, task))
         except GraphBubbleUp as bubble:
             task.error = bubble
         except Exception as error:
@@ -74,6 +75,11 @@ async def arun_task(task: Task) -> None:
         return
 
 
+async def either(bound: Bound, value: Any, task: Task) -> Any:
+    """The result of a callable of any colour, on an event loop."""
+    return await acall(bound, value, task) if bound.coro is not None else call(bound, value, task)
+
+
 def call_node(task: Task) -> Any:
     """What the node's function returned; a command that a subgraph sent to its parent counts as returned."""
     node_context(task)
@@ -84,7 +90,9 @@ def call_node(task: Task) -> Any:
 
 
 async def acall_node(task: Task) -> Any:
-    """As `call_node`, for an async function."""
+    """As `call_node`, on an event loop; a sync function runs in a worker thread."""
+    if task.node.bound.coro is None:
+        return await asyncio.wrap_future(call_in_thread(call_node, task))
     node_context(task)
     try:
         return await acall(task.node.bound, task.input, task)

@@ -17,8 +17,8 @@ from threadkeep.errors import InvalidUpdateError
 from threadkeep.pregel.apply import Written, apply_writes
 from threadkeep.pregel.effects import Load, Save
 from threadkeep.pregel.emit import state_writes, subgraph_config
-from threadkeep.pregel.execute import branch_input
-from threadkeep.pregel.bind import call
+from threadkeep.pregel.bind import Bound, call
+from threadkeep.pregel.execute import branch_input, either
 from threadkeep.pregel.plan import SPECIAL, plan, stable_namespace
 from threadkeep.pregel.run import Run
 from threadkeep.pregel.saving import save_point, save_writes
@@ -38,7 +38,15 @@ class Stored(NamedTuple):
     effect: Load | Save
 
 
-Plan = Generator[Stored, Any, T]
+class Ask(NamedTuple):
+    """Asks for the result of a conditional edge's path, which may be async."""
+
+    path: Bound
+    value: Any
+    task: Task
+
+
+Plan = Generator[Stored | Ask, Any, T]
 
 
 class Address(NamedTuple):
@@ -56,10 +64,15 @@ def perform(steps: Plan[T]) -> T:
     reply: Any = None
     while True:
         try:
-            saver, effect = steps.send(reply)
+            asked = steps.send(reply)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # the plan's own type
-        reply = saver.get_tuple(effect.config) if isinstance(effect, Load) else saver.commit(effect.ops)
+        if isinstance(asked, Ask):
+            reply = call(*asked)
+        elif isinstance(asked.effect, Load):
+            reply = asked.saver.get_tuple(asked.effect.config)
+        else:
+            reply = asked.saver.commit(asked.effect.ops)
 
 
 async def aperform(steps: Plan[T]) -> T:
@@ -67,13 +80,15 @@ async def aperform(steps: Plan[T]) -> T:
     reply: Any = None
     while True:
         try:
-            saver, effect = steps.send(reply)
+            asked = steps.send(reply)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # the plan's own type
-        if isinstance(effect, Load):
-            reply = await saver.aget_tuple(effect.config)
+        if isinstance(asked, Ask):
+            reply = await either(*asked)
+        elif isinstance(asked.effect, Load):
+            reply = await asked.saver.aget_tuple(asked.effect.config)
         else:
-            reply = await saver.acommit(effect.ops)
+            reply = await asked.saver.acommit(asked.effect.ops)
 
 
 def address(graph: Pregel[Any, Any, Any, Any], config: RunnableConfig) -> Address:
@@ -221,22 +236,23 @@ def update(
     run.config = where.config if "metadata" in where.config else {}
     run.fork = "checkpoint_id" in where.config[CONF]
     for number, updates in enumerate(supersteps):
-        _apply_updates(run, [StateUpdate(*given) for given in updates], fresh=saved is None and number == 0)
+        yield from _apply_updates(run, [StateUpdate(*given) for given in updates], fresh=saved is None and number == 0)
     yield Stored(where.saver, Save(run.ops, True))
     kept = run.shown_config(run.checkpoint_id)
     return kept
 
 
-def _apply_updates(run: Run, updates: list[StateUpdate], fresh: bool) -> None:
+def _apply_updates(run: Run, updates: list[StateUpdate], fresh: bool) -> Plan[None]:
     """One superstep of updates. Raises `InvalidUpdateError` before anything changes."""
     values, as_node, _ = updates[0]
     if len(updates) == 1 and as_node in (END, "__copy__", INPUT) or (values is None and as_node is None):
         _apply_special(run, values, as_node)
         return
     found = [(_writer(run, given.as_node, fresh), given) for given in updates]
-    writes = [
-        (name, _node_writes(run, name, given.values), given.task_id or str(uuid4())) for name, given in found
-    ]
+    writes = []
+    for name, given in found:
+        written = yield from _node_writes(run, name, given.values)
+        writes.append((name, written, given.task_id or str(uuid4())))
     checkpoint_id = run.checkpoint_id
     for _, written, task_id in writes:
         if checkpoint_id:
@@ -287,13 +303,13 @@ def _writer(run: Run, as_node: str | None, fresh: bool) -> str:
     raise InvalidUpdateError("It is not clear which node the update comes from: several wrote last. Pass as_node.")
 
 
-def _node_writes(run: Run, name: str, values: Any) -> list[tuple[str, Any]]:
+def _node_writes(run: Run, name: str, values: Any) -> Plan[list[tuple[str, Any]]]:
     """What the node would have written, its conditional edges included."""
     node = run.graph.nodes[name]
     task = Task(node, None, (INTERRUPT,), (INTERRUPT,), run)
     task.writes = node.write(values)
     for branch in node.branches:
-        task.writes += branch.route(call(branch.path, branch_input(task, branch), task))
+        task.writes += branch.route((yield Ask(branch.path, branch_input(task, branch), task)))
     return task.writes
 
 

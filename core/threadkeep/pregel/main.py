@@ -22,7 +22,7 @@ from threadkeep.pregel.run import Chunk, Run
 from threadkeep.pregel.run_asyncio import adrive
 from threadkeep.pregel.run_threads import drive
 from threadkeep.pregel.start import StreamSettings, start_run
-from threadkeep.pregel.workers import pool
+from threadkeep.pregel.threads import pool
 from threadkeep.types import (
     All,
     Checkpointer,

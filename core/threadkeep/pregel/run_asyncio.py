@@ -19,7 +19,8 @@ from threadkeep.pregel.loop import Steps
 from threadkeep.pregel.run import Chunk, Run
 from threadkeep.pregel.saver_queue import TaskSaves
 from threadkeep.pregel.task import Task
-from threadkeep.pregel.workers import Workers, call_in_thread
+from threadkeep.pregel.threads import call_in_thread
+from threadkeep.pregel.workers import Workers
 
 
 class InContext:

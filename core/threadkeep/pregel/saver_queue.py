@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from threadkeep.checkpoint.base import BaseCheckpointSaver, SavePoint, SaveWrites
-from threadkeep.pregel.workers import call_in_thread
+from threadkeep.pregel.threads import call_in_thread
 
 Ops = list[SavePoint | SaveWrites]
 
