@@ -51,7 +51,8 @@ def test_the_python_blocks_print_what_they_promise(tmp_path: Path, monkeypatch: 
     for source in PYTHON:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(source, "README.md", "exec"), scope)  # noqa: S102 - the README is ours
+            code = compile(source, "README.md", "exec", dont_inherit=True)
+            exec(code, scope)  # noqa: S102 - the README is ours
         assert printed.getvalue().splitlines() == promised(source)
 
 

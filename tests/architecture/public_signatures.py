@@ -8,6 +8,15 @@ from __future__ import annotations
 
 # file → qualified names
 PUBLIC_SIGNATURES: dict[str, set[str]] = {
+    # The declared surface of StateGraph and of a compiled graph.
+    "core/threadkeep/graph/state.py": {"StateGraph.add_node", "StateGraph.compile"},
+    "core/threadkeep/pregel/main.py": {
+        "Pregel.__init__",
+        "Pregel.ainvoke",
+        "Pregel.astream",
+        "Pregel.invoke",
+        "Pregel.stream",
+    },
     # `graph.get_graph().draw_mermaid_png(...)` as programs call it.
     "core/threadkeep/graph/draw.py": {"Graph.draw_mermaid_png"},
 }

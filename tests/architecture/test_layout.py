@@ -19,7 +19,7 @@ PROVIDERS = {
     "threadkeep.checkpoint.sqlite": "threadkeep-checkpoint-sqlite",
     "threadkeep": "threadkeep-core",
 }
-IMPORT_NAMES = {"langchain-core": "langchain_core", "typing-extensions": "typing_extensions"}
+IMPORT_NAMES = {"langchain-core": "langchain_core", "typing-extensions": "typing_extensions", "pillow": "PIL"}
 # Types the serialiser knows without needing them: imported by its hooks only when they are met.
 OPTIONAL_IMPORTS = {"threadkeep-serde": {"langchain_core", "pydantic", "numpy", "pandas"}}
 OPTIONAL_IMPORTS["threadkeep-core"] = {"pydantic"}
@@ -91,7 +91,7 @@ def test_a_distribution_declares_every_distribution_it_imports(distribution: Pat
 
 @by_distribution
 def test_heavy_optional_packages_are_imported_only_inside_functions(distribution: Path) -> None:
-    heavy = {"langchain_core", "pydantic", "numpy", "pandas", "langsmith"}
+    heavy = {"langchain_core", "pydantic", "numpy", "pandas", "langsmith", "PIL"}
     eager = {m: top_level_imports(p.read_text()) & heavy for m, p in modules(distribution).items()}
     assert {module: names for module, names in eager.items() if names} == {}
 
