@@ -217,6 +217,7 @@ class Refused(Exception):
 
 REGISTERED: list[type] = [
     Colour, Level, Status, Rights, Point, Order, Frozen, Slotted, FrozenSlotted, Unset, WithCache, Plain,
-    WithOwnState, PrivateSlots, Customer, Loose, FrozenModel, Names, Box, UserId, Tagged, Metres, Port, Digest,
+    WithOwnState, PrivateSlots, Customer, Loose, FrozenModel, Names, Box, UserId, Tagged, Metres, Port,
+    Digest,
     Stack, Config, Ordered, Unique, Fixed, Pair, Recent, Refused,
 ]  # fmt: skip

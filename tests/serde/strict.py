@@ -53,7 +53,8 @@ def _items(one: Any, other: Any, path: str) -> str | None:
     if len(one) != len(other) or getattr(one, "maxlen", None) != getattr(other, "maxlen", None):
         return f"{path}: {one!r} is not {other!r}"
     found = (
-        differences(left, right, f"{path}[{at}]") for at, (left, right) in enumerate(zip(one, other, strict=True))
+        differences(left, right, f"{path}[{at}]")
+        for at, (left, right) in enumerate(zip(one, other, strict=True))
     )
     return next(filter(None, found), None)
 

@@ -57,8 +57,10 @@ def test_loading_a_class_that_is_not_allowed_names_it_and_the_remedies() -> None
 
 @pytest.mark.parametrize(
     "value",
-    [app.Colour.RED, app.Level.LOW, app.Status.OPEN, app.Point(1), app.Plain("x", loud=False), app.Stack(), app.Config(),
-     app.Unique(), app.Pair(), app.Customer(name="a"), object(), print, len, lambda: 1, int, sys, iter([]), (i for i in ()),
+    [app.Colour.RED, app.Level.LOW, app.Status.OPEN, app.Point(1), app.Plain("x", loud=False),
+    app.Stack(), app.Config(),
+     app.Unique(), app.Pair(), app.Customer(name="a"), object(), print, len, lambda: 1, int, sys,
+     iter([]), (_ for _ in [1]),
      memoryview(b"x"), NotImplemented, ..., slice(1), open],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
@@ -82,7 +84,12 @@ def test_a_derived_scalar_that_is_not_registered_is_saved_as_the_plain_value(val
 
 @pytest.mark.parametrize(
     "entry",
-    [app.Order, "tests.serde.classes", ("tests.serde.classes", "Order"), ("tests", "serde", "classes", "Order")],
+    [
+        app.Order,
+        "tests.serde.classes",
+        ("tests.serde.classes", "Order"),
+        ("tests", "serde", "classes", "Order"),
+    ],
 )
 def test_a_class_is_allowed_by_itself_by_its_module_or_by_its_name(entry: Any) -> None:
     for serde in (
@@ -105,7 +112,9 @@ def test_a_name_allows_no_other_class_and_a_module_no_other_module() -> None:
 @pytest.mark.parametrize("name", ["Inner", "Outer.Inner"])
 def test_a_nested_class_is_allowed_by_either_name(name: str) -> None:
     serde = JsonPlusSerializer(allowed_modules=[(__name__, name)])
-    assert JsonPlusSerializer(allowed_modules=[(__name__, name)]).loads(serde.dumps(Outer.Inner(3))) == Outer.Inner(3)
+    assert JsonPlusSerializer(allowed_modules=[(__name__, name)]).loads(
+        serde.dumps(Outer.Inner(3))
+    ) == Outer.Inner(3)
 
 
 def test_a_module_allows_only_what_it_defines_itself() -> None:

@@ -34,7 +34,9 @@ def objects() -> Iterator[Any]:
     yield from [app.Frozen("a", {1: 2}), app.Slotted("a", app.Slotted("b")), app.FrozenSlotted("a", b"x")]
     yield app.Unset("a")
     yield app.Customer(name="a")
-    yield app.Customer(name="a", since=datetime(2024, 1, 1, tzinfo=UTC), parent=app.Customer(name="b", tags=["x"]))
+    yield app.Customer(
+        name="a", since=datetime(2024, 1, 1, tzinfo=UTC), parent=app.Customer(name="b", tags=["x"])
+    )
     yield app.Customer.model_construct(name=1, tags=(1,))
     yield app.FrozenModel(point=app.Point(1, 2))
     yield app.Names(["a", "b"])
@@ -120,14 +122,21 @@ def test_a_model_is_not_validated_again() -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     st.recursive(
-        st.builds(app.Customer, name=st.text(), since=st.none() | st.datetimes(), tags=st.lists(st.text(), max_size=3))
+        st.builds(
+            app.Customer,
+            name=st.text(),
+            since=st.none() | st.datetimes(),
+            tags=st.lists(st.text(), max_size=3),
+        )
         | st.builds(app.Point, x=st.integers(), y=st.text() | st.sampled_from(app.Level))
         | st.builds(app.UserId, st.text()),
-        lambda inner: st.builds(app.Order, number=st.integers(), lines=st.lists(inner, max_size=3))
-        | st.builds(app.Frozen, name=st.text(), inner=inner)
-        | st.builds(app.Slotted, name=st.text(), inner=st.dictionaries(st.integers(), inner, max_size=2))
-        | st.builds(app.Box, content=inner)
-        | st.lists(inner, max_size=2).map(app.Pair),
+        lambda inner: (
+            st.builds(app.Order, number=st.integers(), lines=st.lists(inner, max_size=3))
+            | st.builds(app.Frozen, name=st.text(), inner=inner)
+            | st.builds(app.Slotted, name=st.text(), inner=st.dictionaries(st.integers(), inner, max_size=2))
+            | st.builds(app.Box, content=inner)
+            | st.lists(inner, max_size=2).map(app.Pair)
+        ),
         max_leaves=8,
     )
 )
@@ -207,7 +216,9 @@ def test_new_fields_take_their_defaults_and_old_ones_are_dropped(
 @pytest.mark.parametrize(("value", "after"), [(Ticket("a"), StricterTicket), (Note(text="a"), StricterNote)])
 def test_a_new_field_without_a_default_is_an_error_that_names_it(value: Any, after: type) -> None:
     old, new = changed(type(value), type(after.__name__, (after,), {}))
-    with pytest.raises(DeserializationError, match=r"(Ticket|Note) has no 'owner', and the field has no default"):
+    with pytest.raises(
+        DeserializationError, match=r"(Ticket|Note) has no 'owner', and the field has no default"
+    ):
         new.loads(old.dumps(value))
 
 

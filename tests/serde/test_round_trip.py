@@ -23,31 +23,42 @@ SERDE = JsonPlusSerializer()
 BERLIN = ZoneInfo("Europe/Berlin")
 
 VALUES: list[Any] = [
-    None, True, False, 0, -1, 2**63, 2**64 - 1, 2**64, 2**64 + 1, -(2**63), -(2**63) - 1, 10**400, -(10**400),
+    None, True, False, 0, -1, 2**63, 2**64 - 1, 2**64, 2**64 + 1, -(2**63), -(2**63) - 1, 10**400,
+    -(10**400),
     0.0, -0.0, 1e308, float("inf"), float("-inf"), float("nan"), 1j, complex(float("nan"), -0.0),
-    "", "text", "nul \0 inside", "żółć", "🙂", "\ud800", "a\udcffb", b"", b"bytes", bytearray(b""), bytearray(b"x" * 300),
+    "", "text", "nul \0 inside", "żółć", "🙂", "\ud800", "a\udcffb", b"", b"bytes", bytearray(b""),
+    bytearray(b"x" * 300),
     [], [1, [2, [3]]], {}, {"a": {"b": [1]}}, {"z": 1, "a": 2},
-    (), (1,), (1, (2, [3, (4,)])), set(), {1, "a", None}, frozenset({1, frozenset({2})}), {(1, 2), (3, "x")},
-    deque(), deque([1, 2], maxlen=2), OrderedDict(b=1, a=2), Counter("hello"), defaultdict(list, {"a": [1]}),
+    (), (1,), (1, (2, [3, (4,)])), set(), {1, "a", None}, frozenset({1, frozenset({2})}), {(1, 2), (3,
+    "x")},
+    deque(), deque([1, 2], maxlen=2), OrderedDict(b=1, a=2), Counter("hello"), defaultdict(list,
+    {"a": [1]}),
     defaultdict(None, {1: 2}), range(3), range(10, 0, -2), range(2**70),
     datetime(2024, 2, 29, 23, 59, 59, 999999), datetime(1, 1, 1), datetime(2024, 1, 1, tzinfo=UTC),
     datetime(2024, 10, 27, 2, 30, fold=1), datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN),
     datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=BERLIN), datetime(2024, 1, 1, fold=1, tzinfo=UTC),
     datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=-3, minutes=-30))),
     datetime(2024, 1, 1, tzinfo=timezone(timedelta(seconds=3723, microseconds=5))),
-    datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=1), "CET")), datetime(2024, 1, 1, tzinfo=ZoneInfo("UTC")),
-    date(2024, 1, 2), date.min, time(1, 2, 3, 4), time(1, fold=1), time(1, tzinfo=UTC), time(1, tzinfo=BERLIN),
-    timedelta(), timedelta.min, timedelta.max, timedelta(microseconds=-1), UTC, timezone(timedelta(hours=2), "é"), BERLIN,
+    datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=1), "CET")), datetime(2024, 1, 1,
+    tzinfo=ZoneInfo("UTC")),
+    date(2024, 1, 2), date.min, time(1, 2, 3, 4), time(1, fold=1), time(1, tzinfo=UTC), time(1,
+    tzinfo=BERLIN),
+    timedelta(), timedelta.min, timedelta.max, timedelta(microseconds=-1), UTC,
+    timezone(timedelta(hours=2), "é"), BERLIN,
     UUID(int=0), UUID("12345678-1234-5678-1234-567812345678"), uuid1(),
-    Decimal("1.10"), Decimal("-0"), Decimal("NaN"), Decimal("sNaN123"), Decimal("-Infinity"), Decimal("1E+1000"),
+    Decimal("1.10"), Decimal("-0"), Decimal("NaN"), Decimal("sNaN123"), Decimal("-Infinity"),
+    Decimal("1E+1000"),
     pathlib.Path("/a/b"), pathlib.Path("."), pathlib.Path("caf\udce9"), pathlib.PurePosixPath("x"),
     pathlib.PureWindowsPath("c:\\x\\y"),
     ipaddress.ip_address("10.0.0.1"), ipaddress.ip_address("::1"), ipaddress.ip_address("fe80::1%eth0"),
-    ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_interface("10.1.2.3/8"), ipaddress.ip_network("2001:db8::/32"),
+    ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_interface("10.1.2.3/8"),
+    ipaddress.ip_network("2001:db8::/32"),
     ipaddress.ip_interface("2001:db8::1/64"),
-    re.compile("a+"), re.compile("a.b", re.IGNORECASE | re.DOTALL | re.VERBOSE), re.compile(rb"\xff", re.LOCALE),
+    re.compile("a+"), re.compile("a.b", re.IGNORECASE | re.DOTALL | re.VERBOSE), re.compile(rb"\xff",
+    re.LOCALE),
     {1: "int", "1": "str", 1.5: "float", None: 0, (1, (2,)): "tuple", b"b": 0, frozenset({1}): 0, 2**80: 0},
-    {True: 1}, {0: {"a": {UUID(int=1): {date(2024, 1, 1): Decimal(1)}}}}, {"\ud800": "\ud801"}, {float("nan"): 1},
+    {True: 1}, {0: {"a": {UUID(int=1): {date(2024, 1, 1): Decimal(1)}}}}, {"\ud800": "\ud801"},
+    {float("nan"): 1},
     [bytearray(b"a"), b"a", {"x": (bytearray(b"b"),)}], {"żółć": [bytearray(b"c")]},
 ]  # fmt: skip
 
@@ -84,7 +95,9 @@ def test_an_exception_comes_back_as_the_text_of_its_repr() -> None:
 
 def test_equal_sets_make_equal_bytes_whatever_their_history() -> None:
     words = [f"word {i}" for i in range(50)]
-    assert SERDE.dumps(set(words)) == SERDE.dumps(set(reversed(words)))
+    backwards = words[::-1]
+    assert list(set(words)) != list(set(backwards))
+    assert SERDE.dumps(set(words)) == SERDE.dumps(set(backwards))
 
 
 def test_the_untagged_form_loads_none_and_bytes_too() -> None:
@@ -98,13 +111,18 @@ def test_a_buffer_of_the_database_driver_loads() -> None:
     assert SERDE.loads_typed(("bytes", memoryview(b"x"))) == b"x"  # type: ignore[arg-type]  # psycopg gives these
 
 
-ZONES = st.sampled_from([None, UTC, BERLIN, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(1) / 2, "x")])
+ZONES = st.sampled_from(
+    [None, UTC, BERLIN, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(1) / 2, "x")]
+)
 SURROGATES = st.text(st.characters(exclude_categories=[]))
 HASHABLE = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), SURROGATES, st.binary(),
-        st.decimals(allow_nan=False), st.uuids(), st.dates(), st.datetimes(timezones=ZONES), st.timedeltas(),
-        st.times(timezones=st.sampled_from([None, UTC])), st.ip_addresses(), st.complex_numbers(allow_nan=False),
+        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), SURROGATES,
+        st.binary(),
+        st.decimals(allow_nan=False), st.uuids(), st.dates(), st.datetimes(timezones=ZONES),
+        st.timedeltas(),
+        st.times(timezones=st.sampled_from([None, UTC])), st.ip_addresses(),
+        st.complex_numbers(allow_nan=False),
         st.sampled_from([BERLIN, UTC, pathlib.Path("/x"), re.compile("x", re.ASCII), range(3)]),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=4).map(tuple), st.frozensets(inner, max_size=4)),

@@ -69,6 +69,8 @@ def decode_array(data: bytes, unpack: Unpack) -> Any:
     import numpy
 
     described, shape, fortran, memory = unpack(data)
+    if type(shape) is not list or not all(type(side) is int and side >= 0 for side in shape):
+        raise ValueError("an array without a shape")
     if described is None and type(memory) is list:
         return numpy.array(memory, dtype=numpy.dtypes.StringDType()).reshape(shape)
     dtype = _dtype(described)

@@ -238,7 +238,10 @@ def _refuse(value: Any, pack: Pack) -> Any:
 def _encode_pickle(value: Any, pack: Pack) -> Ext:
     import pickle
 
-    return Ext(36, pickle.dumps(value))
+    try:
+        return Ext(36, pickle.dumps(value))
+    except Exception as error:  # pickle raises what it likes
+        raise NotAllowed(f"A {full_name(type(value))} cannot even be pickled: {error}.", value) from error
 
 
 def _decode_pickle(data: bytes, unpack: Unpack) -> Any:
