@@ -16,7 +16,6 @@ from threadkeep.constants import CONF
 
 if TYPE_CHECKING:
     from threadkeep.runtime import Runtime
-    from threadkeep.store.base import BaseStore
     from threadkeep.types import StreamWriter
 
 DEFAULT_RECURSION_LIMIT = 25
@@ -69,7 +68,7 @@ def get_config() -> RunnableConfig:
     return current_task().config
 
 
-def get_store() -> BaseStore | None:
+def get_store() -> Any:
     """The store that the graph was compiled with, or None. Raises `RuntimeError` outside a node."""
     return current_task().runtime.store
 
@@ -111,4 +110,3 @@ def _merge_callbacks(first: Any, second: Any) -> Any:
         if handler not in manager.handlers:
             manager.add_handler(handler, inherit=True)
     return manager
-

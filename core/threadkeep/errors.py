@@ -80,7 +80,9 @@ class CheckpointError(Exception):
 class ConcurrentUpdateError(CheckpointError):
     """Another run moved the thread on, and the saver was told to reject the later one."""
 
-    def __init__(self, thread_id: str, checkpoint_ns: str, parent_id: str | None, head_id: str | None) -> None:
+    def __init__(
+        self, thread_id: str, checkpoint_ns: str, parent_id: str | None, head_id: str | None
+    ) -> None:
         where = f" (namespace {checkpoint_ns!r})" if checkpoint_ns else ""
         super().__init__(
             f"Thread {thread_id!r}{where} is at checkpoint {head_id}, but this run continues from {parent_id}: "

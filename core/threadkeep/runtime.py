@@ -10,7 +10,6 @@ from typing_extensions import TypeVar
 from threadkeep.config import current_task
 
 if TYPE_CHECKING:
-    from threadkeep.store.base import BaseStore
     from threadkeep.types import StreamWriter
 
 ContextT = TypeVar("ContextT", default=None)
@@ -45,7 +44,7 @@ class Runtime(Generic[ContextT]):
 
     context: ContextT = field(default=None)  # type: ignore[assignment]  # None is the default context
     """What was passed as `context=`; an instance of the graph's `context_schema`."""
-    store: BaseStore | None = None
+    store: Any = None
     stream_writer: StreamWriter = no_stream
     previous: Any = None
     execution_info: ExecutionInfo | None = None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Generic, TypeVar
-
-from typing_extensions import Self
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from threadkeep.errors import EmptyChannelError
 

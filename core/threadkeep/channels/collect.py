@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Generic
-
-from typing_extensions import NotRequired, Required, Self, get_origin
+from typing import Any, ClassVar, Generic, NotRequired, Required, Self, get_origin
 
 from threadkeep.channels.base import MISSING, BaseChannel, Value
 from threadkeep.errors import EmptyChannelError, ErrorCode, InvalidUpdateError
@@ -205,7 +203,9 @@ class NamedBarrierValue(BaseChannel[None, Value], Generic[Value]):
     def update(self, values: Sequence[Value]) -> bool:
         for value in values:
             if value not in self.names:
-                raise InvalidUpdateError(f"At key '{self.key}': value {value!r} is none of {sorted(map(str, self.names))}")
+                raise InvalidUpdateError(
+                    f"At key '{self.key}': value {value!r} is none of {sorted(map(str, self.names))}"
+                )
         before = len(self.seen)
         self.seen.update(values)
         return len(self.seen) != before

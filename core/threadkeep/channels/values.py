@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic
-
-from typing_extensions import Self
+from typing import Any, ClassVar, Generic, Self
 
 from threadkeep.channels.base import MISSING, BaseChannel, Value
 from threadkeep.errors import EmptyChannelError, ErrorCode, InvalidUpdateError

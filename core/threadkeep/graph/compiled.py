@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from threadkeep.graph.state import BranchSpec, StateGraph
 
 
-class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT], Generic[StateT, ContextT, InputT, OutputT]):
+class CompiledStateGraph(
+    Pregel[StateT, ContextT, InputT, OutputT], Generic[StateT, ContextT, InputT, OutputT]
+):
     """A `StateGraph` that runs."""
 
     builder: StateGraph[StateT, ContextT, InputT, OutputT]
@@ -33,7 +35,9 @@ class CompiledStateGraph(Pregel[StateT, ContextT, InputT, OutputT], Generic[Stat
 
         return drawn(self, xray)
 
-    async def aget_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
+    async def aget_graph(
+        self, config: RunnableConfig | None = None, *, xray: int | bool = False
+    ) -> DrawableGraph:
         """As `get_graph`."""
         return self.get_graph(config, xray=xray)
 
@@ -49,7 +53,8 @@ def compile_graph(
         nodes[key] = _node(builder, key)
     for key, node in nodes.items():
         node.branches = tuple(
-            _branch(builder, key, branch_name, spec) for branch_name, spec in builder.branches.get(key, {}).items()
+            _branch(builder, key, branch_name, spec)
+            for branch_name, spec in builder.branches.get(key, {}).items()
         )
     keys = tuple(builder.channels)
     graph: CompiledStateGraph[Any, Any, Any, Any] = CompiledStateGraph(
@@ -68,11 +73,15 @@ def compile_graph(
 
 
 def _channels(builder: StateGraph[Any, Any, Any, Any]) -> dict[str, BaseChannel[Any, Any]]:
-    channels: dict[str, BaseChannel[Any, Any]] = {key: channel.copy() for key, channel in builder.channels.items()}
+    channels: dict[str, BaseChannel[Any, Any]] = {
+        key: channel.copy() for key, channel in builder.channels.items()
+    }
     channels[START] = EphemeralValue(builder.input_schema)
     channels[TASKS] = Topic(Send)
     for name, spec in builder.nodes.items():
-        channels[branch_to(name)] = LastValueAfterFinish(Any) if spec.defer else EphemeralValue(Any, guard=False)
+        channels[branch_to(name)] = (
+            LastValueAfterFinish(Any) if spec.defer else EphemeralValue(Any, guard=False)
+        )
     for starts, end in builder.waiting_edges:
         if end == END:
             continue
@@ -133,7 +142,13 @@ def _branch(builder: StateGraph[Any, Any, Any, Any], source: str, name: str, spe
     schema = spec.input_schema
     if schema is None:
         schema = builder.schemas[builder.state_schema] if source == START else builder.nodes[source].schema
-    return Branch(name, spec.path, make_route(source, name, spec.ends, builder.nodes), _reader(schema), tuple(schema.managed.items()))
+    return Branch(
+        name,
+        spec.path,
+        make_route(source, name, spec.ends, builder.nodes),
+        _reader(schema),
+        tuple(schema.managed.items()),
+    )
 
 
 def _reader(schema: Schema) -> Any:

@@ -8,9 +8,9 @@ from dataclasses import is_dataclass
 from enum import Enum
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from typing_extensions import get_args, get_origin, is_typeddict
+from typing_extensions import is_typeddict
 
 from threadkeep.channels.base import BaseChannel
 from threadkeep.channels.values import LastValue
@@ -38,7 +38,7 @@ def _function(func: Any) -> Any:
     if inspect.isfunction(func) or inspect.ismethod(func):
         return func
     call = getattr(type(func), "__call__", None)  # noqa: B004
-    return getattr(func, "__call__") if inspect.isfunction(call) and not hasattr(func, "invoke") else None  # noqa: B004
+    return func.__call__ if inspect.isfunction(call) and not hasattr(func, "invoke") else None
 
 
 def _type_hints(func: Any) -> dict[str, Any]:
@@ -104,7 +104,12 @@ def _collect_types(hint: Any, found: dict[type, None]) -> None:
     if not isinstance(hint, type) or hint in found or hint.__module__.partition(".")[0] in _NEVER_NEW:
         return
     fields = hint.__annotations__ if "__annotations__" in hint.__dict__ else {}
-    custom = is_dataclass(hint) or hasattr(hint, "model_fields") or issubclass(hint, Enum) or hasattr(hint, "_fields")
+    custom = (
+        is_dataclass(hint)
+        or hasattr(hint, "model_fields")
+        or issubclass(hint, Enum)
+        or hasattr(hint, "_fields")
+    )
     if custom:
         found[hint] = None
     if fields and (custom or is_typeddict(hint)):

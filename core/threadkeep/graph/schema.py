@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple, NotRequired, Required, get_args, get_origin, get_type_hints
 
-from typing_extensions import NotRequired, ReadOnly, Required, get_args, get_origin, is_typeddict
+from typing_extensions import ReadOnly, is_typeddict
 
 from threadkeep.channels.base import BaseChannel
 from threadkeep.channels.collect import BinaryOperatorAggregate
@@ -141,6 +141,12 @@ def state_fields(value: Any, keys: Mapping[str, Any]) -> list[tuple[str, Any]] |
         return [(key, field) for key, field in pairs if field is not None or key in was_set]
     if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
         return [(key, getattr(value, key)) for key in value.__dataclass_fields__ if key in keys]
-    if not isinstance(value, type) and type(value).__module__ != "builtins" and getattr(value, "__annotations__", None):
-        return [(key, getattr(value, key)) for key in value.__annotations__ if key in keys and hasattr(value, key)]
+    if (
+        not isinstance(value, type)
+        and type(value).__module__ != "builtins"
+        and getattr(value, "__annotations__", None)
+    ):
+        return [
+            (key, getattr(value, key)) for key in value.__annotations__ if key in keys and hasattr(value, key)
+        ]
     return None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, cast
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, cast
 
 from threadkeep.constants import END, NS_END, NS_SEP, RESERVED, START
 from threadkeep.graph import hints
@@ -19,7 +17,6 @@ from threadkeep.types import Checkpointer, RetryPolicy, ensure_valid_checkpointe
 if TYPE_CHECKING:
     from threadkeep.channels.base import BaseChannel
     from threadkeep.managed import ManagedValue
-    from threadkeep.store.base import BaseStore
 
 __all__ = ["END", "START", "BranchSpec", "CompiledStateGraph", "StateGraph", "StateNodeSpec"]
 
@@ -76,7 +73,9 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         for name in older:
             if name not in names:
                 raise TypeError(f"StateGraph has no parameter {name!r}.")
-            warnings.warn(f"{name}= is the older name of a parameter of StateGraph.", DeprecationWarning, stacklevel=2)
+            warnings.warn(
+                f"{name}= is the older name of a parameter of StateGraph.", DeprecationWarning, stacklevel=2
+            )
         if state_schema is None:
             raise TypeError("StateGraph needs a state schema: a TypedDict, a dataclass or a pydantic model.")
         self.state_schema = state_schema
@@ -272,7 +271,9 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             for name, branch in branches.items():
                 for target in (branch.ends or {}).values():
                     if target not in self.nodes and target != END:
-                        raise ValueError(f"The conditional edge {name!r} of {source!r} leads to the unknown node {target!r}.")
+                        raise ValueError(
+                            f"The conditional edge {name!r} of {source!r} leads to the unknown node {target!r}."
+                        )
         if START not in self.branches and not any(start == START for start, _ in edges):
             raise ValueError("The graph has no entry point: add an edge from START to its first node.")
         for name in interrupt or ():
@@ -285,7 +286,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self,
         checkpointer: Checkpointer = None,
         *,
-        store: BaseStore | None = None,
+        store: Any = None,
         interrupt_before: str | list[str] | None = None,
         interrupt_after: str | list[str] | None = None,
         debug: bool = False,

@@ -65,9 +65,13 @@ def _command(node: str, command: Command[Any], keys: Mapping[str, Any], nodes: M
     if command.graph == Command.PARENT:
         raise ParentCommand(command)
     if command.graph is not None:
-        raise InvalidUpdateError(f"Node {node!r} sent a command to {command.graph!r}; only Command.PARENT is possible.")
+        raise InvalidUpdateError(
+            f"Node {node!r} sent a command to {command.graph!r}; only Command.PARENT is possible."
+        )
     update = command.update
-    if isinstance(update, list | tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in update):
+    if isinstance(update, list | tuple) and all(
+        isinstance(pair, tuple) and len(pair) == 2 for pair in update
+    ):
         writes = [(key, value) for key, value in update if key in keys]
     else:
         writes = _updates(node, update, keys, nodes)

@@ -29,7 +29,11 @@ class Written:
     __slots__ = ("name", "path", "triggers", "writes")
 
     def __init__(
-        self, name: str, writes: Sequence[tuple[str, Any]], triggers: tuple[str, ...] = (), path: tuple[Any, ...] = ()
+        self,
+        name: str,
+        writes: Sequence[tuple[str, Any]],
+        triggers: tuple[str, ...] = (),
+        path: tuple[Any, ...] = (),
     ) -> None:
         self.name = name
         self.writes = writes

@@ -55,7 +55,11 @@ _BY_TYPE = {name: offer for names, offer in _OFFERS.values() for name in names}
 
 def _type_name(annotation: Any) -> str:
     """The bare name of an annotation: `Runtime` for `Runtime[Ctx] | None`, `Optional["m.Runtime"]`, …"""
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", None) or str(annotation)
+    text = (
+        annotation
+        if isinstance(annotation, str)
+        else getattr(annotation, "__name__", None) or str(annotation)
+    )
     text = text.strip("'\"").removeprefix("Optional[").removeprefix("typing.Optional[")
     return text.partition("|")[0].partition("[")[0].strip(" ]").rpartition(".")[2]
 
@@ -73,7 +77,9 @@ def _injections(func: Callable[..., Any]) -> tuple[tuple[str, Callable[[Offers],
             continue
         if parameter.name in _OFFERS:
             found.append((parameter.name, _OFFERS[parameter.name][1]))
-        elif parameter.annotation is not parameter.empty and (offer := _BY_TYPE.get(_type_name(parameter.annotation))):
+        elif parameter.annotation is not parameter.empty and (
+            offer := _BY_TYPE.get(_type_name(parameter.annotation))
+        ):
             found.append((parameter.name, offer))
     return tuple(found)
 

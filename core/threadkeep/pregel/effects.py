@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any, NamedTuple, TypeAlias
 
-from threadkeep.checkpoint.base import SavePoint, SaveWrites
 from threadkeep.config import RunnableConfig
 from threadkeep.pregel.task import Task
 
@@ -30,11 +30,35 @@ class Cancel(NamedTuple):
 
 
 class Save(NamedTuple):
-    """Hands operations to the saver. With `wait` they are stored on reply, as is all that came before."""
+    """Hands the run's queued operations to the saver. With `wait` they are stored on reply, as is all before."""
 
-    ops: list[SavePoint | SaveWrites]
     wait: bool
 
 
 Effect: TypeAlias = Load | Execute | Wait | Cancel | Save
 Reply: TypeAlias = Any
+Steps: TypeAlias = Generator[Effect, Reply, Any]
+"""A loop: yields effects, is sent replies, returns the result of the run."""
+
+
+class Done(NamedTuple):
+    """The loop has ended."""
+
+    result: Any
+    error: BaseException | None
+
+    def unwrap(self) -> Any:
+        """The result. Raises the error, where the loop ended with one."""
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+def advance(loop: Steps, reply: Reply, failure: BaseException | None) -> Effect | Done:
+    """The loop's next effect, after the last one was answered or failed."""
+    try:
+        return loop.send(reply) if failure is None else loop.throw(failure)
+    except StopIteration as stop:
+        return Done(stop.value, None)
+    except BaseException as error:
+        return Done(None, error)

@@ -84,7 +84,9 @@ def task_pauses(run: Run, task: Task, interrupts: Sequence[Interrupt]) -> None:
             run.emit("updates", {INTERRUPT: shown})
         if "values" in run.modes:
             current = run.output()
-            run.emit("values", {**current, INTERRUPT: shown} if isinstance(current, dict) else {INTERRUPT: shown})
+            run.emit(
+                "values", {**current, INTERRUPT: shown} if isinstance(current, dict) else {INTERRUPT: shown}
+            )
     _result(run, task, {}, shown)
 
 
@@ -95,7 +97,11 @@ def breakpoint_reached(run: Run) -> None:
 
 
 def _result(
-    run: Run, task: Task, result: dict[str, Any], interrupts: Sequence[Interrupt], error: BaseException | None = None
+    run: Run,
+    task: Task,
+    result: dict[str, Any],
+    interrupts: Sequence[Interrupt],
+    error: BaseException | None = None,
 ) -> None:
     if _TASK_MODES.isdisjoint(run.modes):
         return

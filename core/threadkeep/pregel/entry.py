@@ -46,7 +46,9 @@ def _goes_on(run: Run, given: Any, saved: CheckpointTuple | None) -> bool:
         if run.saver is None:
             raise RuntimeError("Command(resume=...) needs a checkpointer: compile(checkpointer=...).")
         if saved is None:
-            raise EmptyInputError("Command(resume=...): the thread has no checkpoint, so nothing waits for an answer.")
+            raise EmptyInputError(
+                "Command(resume=...): the thread has no checkpoint, so nothing waits for an answer."
+            )
     if saved is None:
         return False
     if run.parent is None:
@@ -86,6 +88,8 @@ def _begin_anew(run: Run, given: Any) -> None:
         saved_id = run.saved_id
         run.restore(None)
         run.saved_id, run.fork = saved_id, True
+    if run.explicit_id is not None:
+        run.fork = True
     _apply_null_writes(run)
     run.updated = None
     dropped = [Written(task.name, (), task.triggers, task.path) for task in plan(run)]
@@ -120,7 +124,9 @@ def _go_on(run: Run, command: Command[Any] | None) -> None:
 
 def _apply_null_writes(run: Run) -> None:
     """Writes of commands that wait on this checkpoint become part of the state."""
-    stored = [(name, value) for task_id, name, value in run.pending if task_id == NULL_TASK_ID and name != RESUME]
+    stored = [
+        (name, value) for task_id, name, value in run.pending if task_id == NULL_TASK_ID and name != RESUME
+    ]
     if stored:
         apply_writes(run, [Written(INPUT, stored)])
 
@@ -163,7 +169,9 @@ def _offer_stored_answer(run: Run) -> None:
 def _command_writes(run: Run, command: Command[Any]) -> Writes:
     """The writes of a command that came from outside the graph."""
     if command.graph is not None:
-        raise InvalidUpdateError(f"A command from outside cannot go to another graph (graph={command.graph!r}).")
+        raise InvalidUpdateError(
+            f"A command from outside cannot go to another graph (graph={command.graph!r})."
+        )
     if command.update is None and command.resume is None and not command.goto:
         raise EmptyInputError("The command says nothing: give it an update, a resume or a goto.")
     return [*goto_writes(run.graph.nodes, command.goto), *update_writes(run, command.update)]
@@ -186,7 +194,9 @@ def goto_writes(nodes: Any, goto: Any) -> Writes:
         if name == END and not isinstance(target, Send):
             continue
         if name not in nodes or name == START:
-            raise InvalidUpdateError(f"goto names the unknown node {name!r}. Nodes: {', '.join(known_nodes(nodes))}.")
+            raise InvalidUpdateError(
+                f"goto names the unknown node {name!r}. Nodes: {', '.join(known_nodes(nodes))}."
+            )
         writes.append((TASKS, target) if isinstance(target, Send) else (f"branch:to:{name}", None))
     return writes
 
@@ -194,5 +204,3 @@ def goto_writes(nodes: Any, goto: Any) -> Writes:
 def known_nodes(nodes: Any) -> list[str]:
     """The names that a program may route to."""
     return [name for name in nodes if name != START]
-
-

@@ -10,14 +10,14 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import uuid4
 
-from threadkeep.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from threadkeep.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, SavePoint, SaveWrites
 from threadkeep.config import RunnableConfig, merge_configs
 from threadkeep.constants import CONF, END, ERROR, INPUT, INTERRUPT, NS_SEP, NULL_TASK_ID, RESUME, START
 from threadkeep.errors import InvalidUpdateError
 from threadkeep.pregel.apply import Written, apply_writes
-from threadkeep.pregel.effects import Load, Save
-from threadkeep.pregel.emit import state_writes, subgraph_config
 from threadkeep.pregel.bind import Bound, call
+from threadkeep.pregel.effects import Load
+from threadkeep.pregel.emit import state_writes, subgraph_config
 from threadkeep.pregel.execute import branch_input, either
 from threadkeep.pregel.plan import SPECIAL, plan, stable_namespace
 from threadkeep.pregel.run import Run
@@ -31,11 +31,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Commit(NamedTuple):
+    """Operations to store, all at once."""
+
+    ops: list[SavePoint | SaveWrites]
+
+
 class Stored(NamedTuple):
     """Asks the plan's performer to load or save with this saver."""
 
     saver: BaseCheckpointSaver[Any]
-    effect: Load | Save
+    effect: Load | Commit
 
 
 class Ask(NamedTuple):
@@ -134,12 +140,16 @@ def _restored(where: Address, saved: CheckpointTuple | None) -> Run:
 
 def _apply_null_writes(run: Run) -> None:
     """What commands from outside wrote on the checkpoint."""
-    writes = [(name, value) for task_id, name, value in run.pending if task_id == NULL_TASK_ID and name != RESUME]
+    writes = [
+        (name, value) for task_id, name, value in run.pending if task_id == NULL_TASK_ID and name != RESUME
+    ]
     if writes:
         apply_writes(run, [Written(INPUT, writes)])
 
 
-def get_state(graph: Pregel[Any, Any, Any, Any], config: RunnableConfig, subgraphs: bool) -> Plan[StateSnapshot]:
+def get_state(
+    graph: Pregel[Any, Any, Any, Any], config: RunnableConfig, subgraphs: bool
+) -> Plan[StateSnapshot]:
     """The state at the config's checkpoint, or the newest."""
     where = address(graph, config)
     saved = yield Stored(where.saver, Load(where.config))
@@ -147,7 +157,9 @@ def get_state(graph: Pregel[Any, Any, Any, Any], config: RunnableConfig, subgrap
     return (yield from snapshot(where, saved, subgraphs, newest=newest))
 
 
-def snapshot(where: Address, saved: CheckpointTuple | None, subgraphs: bool, *, newest: bool = False) -> Plan[StateSnapshot]:
+def snapshot(
+    where: Address, saved: CheckpointTuple | None, subgraphs: bool, *, newest: bool = False
+) -> Plan[StateSnapshot]:
     """The state that a checkpoint holds; of the newest, also what tasks have finished since."""
     if saved is None:
         return StateSnapshot({}, (), where.given, None, None, None, (), ())
@@ -186,7 +198,11 @@ def get_state_at(where: Address) -> Plan[StateSnapshot]:
 
 def _with_map(run: Run, config: RunnableConfig) -> RunnableConfig:
     configurable = config[CONF]
-    shown = {key: configurable[key] for key in ("thread_id", "checkpoint_ns", "checkpoint_id") if key in configurable}
+    shown = {
+        key: configurable[key]
+        for key in ("thread_id", "checkpoint_ns", "checkpoint_id")
+        if key in configurable
+    }
     if run.ns:
         shown["checkpoint_map"] = {**run.parents, run.ns: shown.get("checkpoint_id")}
     return {CONF: shown}
@@ -210,7 +226,9 @@ def _shown_task(run: Run, task: Task, state: Any) -> PregelTask:
         name=task.name,
         path=task.path,
         error=error if not task.done else None,
-        interrupts=() if task.done else tuple(asked for name, value in own if name == INTERRUPT for asked in value),
+        interrupts=()
+        if task.done
+        else tuple(asked for name, value in own if name == INTERRUPT for asked in value),
         state=state,
         result=state_writes(run, task.writes) if task.done else None,
     )
@@ -236,8 +254,10 @@ def update(
     run.config = where.config if "metadata" in where.config else {}
     run.fork = "checkpoint_id" in where.config[CONF]
     for number, updates in enumerate(supersteps):
-        yield from _apply_updates(run, [StateUpdate(*given) for given in updates], fresh=saved is None and number == 0)
-    yield Stored(where.saver, Save(run.ops, True))
+        yield from _apply_updates(
+            run, [StateUpdate(*given) for given in updates], fresh=saved is None and number == 0
+        )
+    yield Stored(where.saver, Commit(run.take_ops()))
     kept = run.shown_config(run.checkpoint_id)
     return kept
 
@@ -245,7 +265,7 @@ def update(
 def _apply_updates(run: Run, updates: list[StateUpdate], fresh: bool) -> Plan[None]:
     """One superstep of updates. Raises `InvalidUpdateError` before anything changes."""
     values, as_node, _ = updates[0]
-    if len(updates) == 1 and as_node in (END, "__copy__", INPUT) or (values is None and as_node is None):
+    if (len(updates) == 1 and as_node in (END, "__copy__", INPUT)) or (values is None and as_node is None):
         _apply_special(run, values, as_node)
         return
     found = [(_writer(run, given.as_node, fresh), given) for given in updates]
@@ -276,7 +296,9 @@ def _apply_special(run: Run, values: Any, as_node: str | None) -> None:
     elif as_node == END:
         tasks: list[Any] = plan(run)
         for task in tasks:
-            task.writes = [(name, value) for tid, name, value in run.pending if tid == task.id and name not in SPECIAL]
+            task.writes = [
+                (name, value) for tid, name, value in run.pending if tid == task.id and name not in SPECIAL
+            ]
         apply_writes(run, tasks)
         run.updated = None
         save_point(run, "update")
@@ -289,7 +311,9 @@ def _writer(run: Run, as_node: str | None, fresh: bool) -> str:
     nodes = run.graph.nodes
     if as_node is not None:
         if as_node not in nodes:
-            raise InvalidUpdateError(f"as_node names the unknown node {as_node!r}. Nodes: {', '.join(nodes)}.")
+            raise InvalidUpdateError(
+                f"as_node names the unknown node {as_node!r}. Nodes: {', '.join(nodes)}."
+            )
         return as_node
     if fresh or not run.seen:
         return START
@@ -300,7 +324,9 @@ def _writer(run: Run, as_node: str | None, fresh: bool) -> str:
         return START
     if len(last) == 1 or last[-1][0] != last[-2][0]:
         return last[-1][1]
-    raise InvalidUpdateError("It is not clear which node the update comes from: several wrote last. Pass as_node.")
+    raise InvalidUpdateError(
+        "It is not clear which node the update comes from: several wrote last. Pass as_node."
+    )
 
 
 def _node_writes(run: Run, name: str, values: Any) -> Plan[list[tuple[str, Any]]]:
@@ -311,5 +337,3 @@ def _node_writes(run: Run, name: str, values: Any) -> Plan[list[tuple[str, Any]]
     for branch in node.branches:
         task.writes += branch.route((yield Ask(branch.path, branch_input(task, branch), task)))
     return task.writes
-
-

@@ -7,22 +7,19 @@ that threads and an event loop run the same program.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
 from typing import Any
 
 from threadkeep.constants import ERROR, INTERRUPT, START
 from threadkeep.errors import ErrorCode, GraphBubbleUp, GraphInterrupt, GraphRecursionError
 from threadkeep.pregel import emit
 from threadkeep.pregel.apply import apply_writes
-from threadkeep.pregel.effects import Cancel, Effect, Execute, Load, Reply, Save, Wait
+from threadkeep.pregel.effects import Cancel, Execute, Load, Save, Steps, Wait
 from threadkeep.pregel.entry import begin
 from threadkeep.pregel.plan import match_pending, plan
 from threadkeep.pregel.run import Run
 from threadkeep.pregel.saving import path_text, save_config, save_point, save_writes
 from threadkeep.pregel.task import Task
 from threadkeep.types import Interrupt
-
-Steps = Generator[Effect, Reply, Any]
 
 
 def superstep_loop(run: Run, given: Any) -> Steps:
@@ -60,7 +57,7 @@ def superstep_loop(run: Run, given: Any) -> Steps:
     finally:
         # Also when a node raised: what its siblings finished is kept.
         if run.ops and not run.stopped:
-            yield Save(_take_ops(run), True)
+            yield Save(True)
     if run.paused and run.parent is not None:
         raise GraphInterrupt(tuple(run.interrupts))
     return run.final_output()
@@ -92,7 +89,7 @@ def _step(run: Run, tasks: list[Task]) -> Steps:
 def _execute(run: Run, todo: list[Task]) -> Steps:
     """Run tasks in parallel. Each outcome is queued as it comes; the first error stops the others and is raised."""
     if run.ops and run.durability != "exit":
-        yield Save(_take_ops(run), run.durability == "sync")
+        yield Save(run.durability == "sync")
     several = len(todo) > 1
     waiting = len(todo)
     failed: Task | None = None
@@ -103,7 +100,7 @@ def _execute(run: Run, todo: list[Task]) -> Steps:
             if _ended(run, task) and failed is None:
                 failed = task
         if several and waiting and run.ops and run.durability != "exit":
-            yield Save(_take_ops(run), run.durability == "sync")
+            yield Save(run.durability == "sync")
         if not waiting:
             break
         if failed is not None:
@@ -166,11 +163,6 @@ def _show_partial(run: Run, tasks: list[Task]) -> None:
         apply_writes(run, finished)
         run.versions = versions
         _show(run, finished)
-
-
-def _take_ops(run: Run) -> list[Any]:
-    ops, run.ops = run.ops, []
-    return ops
 
 
 def _stops_at(run: Run, names: str | list[str], tasks: list[Task]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, cast
+from typing import Any, Generic, Literal, cast
 
 from typing_extensions import Self, TypeVar
 
@@ -33,9 +33,6 @@ from threadkeep.types import (
     StateUpdate,
     StreamMode,
 )
-
-if TYPE_CHECKING:
-    from threadkeep.store.base import BaseStore
 
 StateT = TypeVar("StateT", default=Any)
 ContextT = TypeVar("ContextT", default=None)
@@ -77,7 +74,7 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         self.stream_channels = stream_channels
         self.name = name
         self.checkpointer: Checkpointer = None
-        self.store: BaseStore | None = None
+        self.store: Any = None
         self.interrupt_before_nodes: list[str] | str = []
         self.interrupt_after_nodes: list[str] | str = []
         self.debug = False
@@ -93,7 +90,9 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         self.volatile = frozenset(name for name, channel in channels.items() if channel.volatile)
         self.fleeting = not self.volatile.isdisjoint(state_keys)
         """A value may be gone before the run ends."""
-        self.untracked = frozenset(name for name, channel in channels.items() if isinstance(channel, UntrackedValue))
+        self.untracked = frozenset(
+            name for name, channel in channels.items() if isinstance(channel, UntrackedValue)
+        )
         self.consuming = _overriding(channels, "consume")
         self.finishing = _overriding(channels, "finish")
 
@@ -265,12 +264,12 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         listed = [keys] if isinstance(keys, str) else list(keys)
         for key in listed:
             if key not in self.channels:
-                raise ValueError(f"output_keys names the unknown key {key!r}. Keys: {', '.join(self.state_keys)}.")
+                raise ValueError(
+                    f"output_keys names the unknown key {key!r}. Keys: {', '.join(self.state_keys)}."
+                )
         return keys if isinstance(keys, str) else listed
 
-    def checked_breakpoints(
-        self, given: Breakpoints | None, default: list[str] | str
-    ) -> list[str] | str:
+    def checked_breakpoints(self, given: Breakpoints | None, default: list[str] | str) -> list[str] | str:
         """Nodes to stop at. Raises `ValueError` for an unknown one."""
         if given is None:
             return default
@@ -278,7 +277,9 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
             given = "*" if given == "*" else [given]
         for name in given if given != "*" else ():
             if name not in self.nodes:
-                raise ValueError(f"A breakpoint names the unknown node {name!r}. Nodes: {', '.join(self.nodes)}.")
+                raise ValueError(
+                    f"A breakpoint names the unknown node {name!r}. Nodes: {', '.join(self.nodes)}."
+                )
         return given if isinstance(given, str) else list(given)
 
     def batch(

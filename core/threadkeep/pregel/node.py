@@ -62,14 +62,14 @@ class PregelNode:
 
     def invoke(self, input: Any, config: Any = None) -> Any:
         """The result of the node's function for `input`."""
-        from threadkeep.pregel.task import detached_task
         from threadkeep.pregel.execute import call_node
+        from threadkeep.pregel.task import detached_task
 
         return call_node(detached_task(self, input, config))
 
     async def ainvoke(self, input: Any, config: Any = None) -> Any:
         """The result of the node's function for `input`."""
-        from threadkeep.pregel.task import detached_task
         from threadkeep.pregel.execute import acall_node
+        from threadkeep.pregel.task import detached_task
 
         return await acall_node(detached_task(self, input, config))

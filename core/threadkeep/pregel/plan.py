@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from threadkeep.constants import ERROR, INTERRUPT, NO_WRITES, NS_END, NS_SEP, NULL_TASK_ID, PULL, PUSH, RESUME, TASKS
+from threadkeep.constants import (
+    ERROR,
+    INTERRUPT,
+    NO_WRITES,
+    NS_END,
+    NS_SEP,
+    NULL_TASK_ID,
+    PULL,
+    PUSH,
+    RESUME,
+    TASKS,
+)
 from threadkeep.errors import InvalidUpdateError
 from threadkeep.pregel.node import PregelNode
 from threadkeep.pregel.run import Run

@@ -20,7 +20,6 @@ from threadkeep.types import Durability, Interrupt, interrupt_id
 if TYPE_CHECKING:
     from threadkeep.pregel.main import Pregel
     from threadkeep.pregel.task import Task
-    from threadkeep.store.base import BaseStore
 
 Chunk = tuple[tuple[str, ...], str, Any]
 """(namespace, stream mode, payload)"""
@@ -37,9 +36,15 @@ class Sink(NamedTuple):
     """Takes the chunks of subgraphs too."""
 
 
-def shown_config(thread_id: str | None, ns: str, checkpoint_id: str, parents: Mapping[str, str]) -> RunnableConfig:
+def shown_config(
+    thread_id: str | None, ns: str, checkpoint_id: str, parents: Mapping[str, str]
+) -> RunnableConfig:
     """The config that names a checkpoint; of a subgraph's, also the checkpoints around it."""
-    configurable: dict[str, Any] = {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": checkpoint_id}
+    configurable: dict[str, Any] = {
+        "thread_id": thread_id,
+        "checkpoint_ns": ns,
+        "checkpoint_id": checkpoint_id,
+    }
     if ns:
         configurable["checkpoint_map"] = {**parents, ns: checkpoint_id}
     return {"configurable": configurable}
@@ -65,7 +70,7 @@ class Run:
         self.explicit_id: str | None = None
         """The checkpoint that the caller named to start from."""
         self.saver: BaseCheckpointSaver[Any] | None = None
-        self.store: BaseStore | None = None
+        self.store: Any = None
         self.context: Any = None
         self.durability: Durability = "async"
         self.recursion_limit = 0
@@ -237,6 +242,11 @@ class Run:
         """The id of the `position`-th interrupt of the task that runs in `ns`."""
         return interrupt_id(f"{ns}|{position}" if position else ns)
 
+    def take_ops(self) -> list[SavePoint | SaveWrites]:
+        """What is to be handed to the saver now."""
+        ops, self.ops = self.ops, []
+        return ops
+
     def mark_input_seen(self) -> None:
         """Breakpoints do not fire again for what was there before."""
         if self.versions is not None:
@@ -244,4 +254,6 @@ class Run:
 
     def writes_of(self, task_id: str, *, skip: Iterable[str]) -> list[tuple[str, Any]]:
         """The pending writes of one task."""
-        return [(channel, value) for tid, channel, value in self.pending if tid == task_id and channel not in skip]
+        return [
+            (channel, value) for tid, channel, value in self.pending if tid == task_id and channel not in skip
+        ]

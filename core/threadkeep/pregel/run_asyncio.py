@@ -13,10 +13,10 @@ from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextvars import Context, copy_context
 from typing import Any, NamedTuple
 
-from threadkeep.pregel.effects import Cancel, Execute, Load, Save
+from threadkeep.pregel.effects import Cancel, Done, Effect, Execute, Load, Save, Steps, advance
 from threadkeep.pregel.execute import arun_task, is_async, run_task
-from threadkeep.pregel.loop import Steps
 from threadkeep.pregel.run import Chunk, Run
+from threadkeep.pregel.run_threads import NOT_YET, step_timeout
 from threadkeep.pregel.saver_queue import TaskSaves
 from threadkeep.pregel.task import Task
 from threadkeep.pregel.threads import call_in_thread
@@ -59,14 +59,13 @@ class _Step:
         self._ended: list[Task] = []
         self._woken = self._loop.create_future()
         self._open = set(tasks)
-        self.timeout = run.graph.step_timeout
-        self._deadline = None if self.timeout is None else time.monotonic() + self.timeout
+        self._timeout = timeout = run.graph.step_timeout
+        self._deadline = None if timeout is None else time.monotonic() + timeout
         limit = run.config.get("max_concurrency")
         own = deque(task for task in tasks if is_async(task))
         threaded = [task for task in tasks if not is_async(task)]
-        count = len(own) if not limit else min(limit, len(own))
-        create = self._loop.create_task
-        self._running = [create(self._work(own)) for _ in range(count)]
+        count = min(limit, len(own)) if limit else len(own)
+        self._running = [self._loop.create_task(self._work(own)) for _ in range(count)]
         self._workers = Workers(threaded, limit, self._ended_in_thread) if threaded else None
 
     async def _work(self, todo: deque[Task]) -> None:
@@ -83,8 +82,13 @@ class _Step:
         self._loop.call_soon_threadsafe(self._end, task)
 
     def wake(self) -> None:
+        """Let `wait` return."""
         if not self._woken.done():
             self._woken.set_result(None)
+
+    def wake_from_thread(self) -> None:
+        """As `wake`, from any thread."""
+        self._loop.call_soon_threadsafe(self.wake)
 
     async def wait(self) -> list[Task]:
         """Tasks that ended; empty where a chunk came first. Raises `TimeoutError`."""
@@ -92,8 +96,7 @@ class _Step:
             left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
             done, _ = await asyncio.wait((self._woken,), timeout=left)
             if not done:
-                names = ", ".join(sorted(task.name for task in self._open))
-                raise TimeoutError(f"A superstep took longer than {self.timeout} s. Still running: {names}.")
+                raise step_timeout(self._timeout, self._open)
         self._woken = self._loop.create_future()
         ended, self._ended = self._ended, []
         self._open.difference_update(ended)
@@ -107,120 +110,135 @@ class _Step:
             await asyncio.wait(self._running)
         dropped = self._workers.cancel() if self._workers else []
         for task in self._open:
-            if task in dropped or (is_async(task) and not task.done):
-                task.error = task.error or asyncio.CancelledError()
+            if not task.done and (task in dropped or is_async(task)):
+                task.error = asyncio.CancelledError()
                 task.done = True
+        self._deadline = None
+        rest = list(self._open)
         while any(not task.done for task in self._open):
             await self.wait()
-        rest = list(self._open)
         self._open.clear()
         return rest
 
 
-class _Done(NamedTuple):
-    """The loop ended within a thread."""
+class _Outcome(NamedTuple):
+    """What performing an effect gave: a reply, an error, or already the loop's next effect."""
 
-    result: Any
-    error: BaseException | None
+    reply: Any = None
+    failure: BaseException | None = None
+    effect: Effect | Done | None = None
 
 
-async def adrive(run: Run, loop: Steps, chunks: deque[Chunk] | None, live: bool) -> AsyncGenerator[Chunk, None]:
+class _Driver:
+    """Performs effects. What an effect raises goes back into the loop."""
+
+    def __init__(self, run: Run, loop: Steps, chunks: deque[Chunk] | None, live: bool) -> None:
+        self._run = run
+        self._loop = loop
+        self._chunks = chunks
+        self._live = live
+        self._inline = not live and run.graph.step_timeout is None
+        self._saves = TaskSaves(run.saver) if run.saver is not None else None
+        self._step: _Step | None = None
+        self._leaving = False
+        self._here = asyncio.get_running_loop()
+
+    async def perform(self, effect: Effect) -> _Outcome:
+        """The effect's reply, or what it raised."""
+        try:
+            if type(effect) is Execute:
+                if self._inline and len(effect.tasks) == 1:
+                    return await self._execute_one(effect.tasks)
+                self._step = _Step(self._run, effect.tasks)
+                if self._live:
+                    self._run.on_chunk = self._step.wake_from_thread
+            elif type(effect) is Load:
+                assert self._run.saver is not None
+                return _Outcome(await self._run.saver.aget_tuple(effect.config))
+            elif type(effect) is Save:
+                assert self._saves is not None
+                return _Outcome(await self._saves.save(self._run.take_ops(), effect.wait))
+            elif type(effect) is Cancel:
+                assert self._step is not None
+                return _Outcome(await self._step.cancel())
+        except BaseException as error:
+            return _Outcome(failure=error)
+        return await self.wait()
+
+    async def _execute_one(self, tasks: list[Task]) -> _Outcome:
+        if is_async(tasks[0]):
+            await InContext(arun_task(tasks[0]), copy_context())
+            return _Outcome(tasks)
+        hop = asyncio.wrap_future(call_in_thread(self._hop, tasks))
+        try:
+            return _Outcome(effect=await asyncio.shield(hop))
+        except asyncio.CancelledError:
+            # The thread cannot be stopped, and what its node has done must not be lost: let it end first.
+            self._leaving = True
+            while not hop.done():
+                await asyncio.wait((hop,))
+            raise
+
+    def _hop(self, tasks: list[Task]) -> Effect | Done:
+        """Runs a sync task and all steps after it that are one sync task too, in this worker thread.
+
+        Returns the effect that follows them.
+        """
+        while True:
+            copy_context().run(run_task, tasks[0])
+            effect = advance(self._loop, tasks, None)
+            while type(effect) is Save and not effect.wait and self._saves is not None:
+                self._here.call_soon_threadsafe(self._saves.start, self._run.take_ops())
+                effect = advance(self._loop, None, None)
+            if (
+                self._chunks
+                or type(effect) is not Execute
+                or len(effect.tasks) > 1
+                or is_async(effect.tasks[0])
+            ):
+                return effect
+            tasks = effect.tasks
+
+    async def wait(self) -> _Outcome:
+        """The tasks that ended, or `NOT_YET`."""
+        assert self._step is not None
+        try:
+            return _Outcome(await self._step.wait() or NOT_YET)
+        except BaseException as error:
+            await self._step.cancel()
+            return _Outcome(failure=error)
+
+    async def close(self) -> None:
+        """All is done, or the consumer went away: start nothing more, and keep what was finished."""
+        self._run.stopped = True
+        if self._step is not None:
+            await self._step.cancel()
+        self._loop.close()
+        if self._saves is not None:
+            await self._saves.save(self._run.take_ops(), True)
+
+
+async def adrive(
+    run: Run, loop: Steps, chunks: deque[Chunk] | None, live: bool
+) -> AsyncGenerator[Chunk, None]:
     """Perform the loop. Yields chunks as they come; the result is then in `run.result`.
 
     `live`: chunks may come while a task runs.
     """
-    saves = TaskSaves(run.saver) if run.saver is not None else None
-    inline = not live and run.graph.step_timeout is None
-    here = asyncio.get_running_loop()
-    step: _Step | None = None
-    reply: Any = None
-    failure: BaseException | None = None
-    effect: Any = None
+    driver = _Driver(run, loop, chunks, live)
+    outcome = _Outcome()
     try:
         while True:
-            if effect is None:
-                effect = _advance(loop, reply, failure)
-            failure = None
+            effect = outcome.effect or advance(loop, outcome.reply, outcome.failure)
             while chunks:
                 yield chunks.popleft()
-            kind = type(effect)
-            if kind is _Done:
-                if effect.error is not None:
-                    raise effect.error
-                run.result = effect.result
+            if type(effect) is Done:
+                run.result = effect.unwrap()
                 return
-            try:
-                if kind is Execute:
-                    tasks: list[Task] = effect.tasks
-                    if inline and len(tasks) == 1:
-                        if is_async(tasks[0]):
-                            await InContext(arun_task(tasks[0]), copy_context())
-                            reply = tasks
-                        else:
-                            effect = await asyncio.wrap_future(call_in_thread(_hop, run, loop, tasks, chunks, saves, here))
-                            continue
-                    else:
-                        step = _Step(run, tasks)
-                        if live:
-                            current = step
-                            run.on_chunk = lambda current=current: here.call_soon_threadsafe(current.wake)
-                elif kind is Load:
-                    reply = await run.saver.aget_tuple(effect.config)
-                elif kind is Save:
-                    reply = await saves.save(effect.ops, effect.wait)
-                elif kind is Cancel:
-                    reply = await step.cancel()
-                if kind not in (Load, Save, Cancel) and not (kind is Execute and inline and len(effect.tasks) == 1):
-                    reply = await step.wait()
-                    while not reply:
-                        while chunks:
-                            yield chunks.popleft()
-                        reply = await step.wait()
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                failure = error
-                if step is not None:
-                    await step.cancel()
-            effect = None
+            outcome = await driver.perform(effect)
+            while outcome.reply is NOT_YET:
+                while chunks:
+                    yield chunks.popleft()
+                outcome = await driver.wait()
     finally:
-        run.stopped = True
-        if step is not None:
-            await step.cancel()
-        loop.close()
-        if saves is not None:
-            ops, run.ops = run.ops, []
-            await saves.save(ops, True)
-
-
-def _advance(loop: Steps, reply: Any, failure: BaseException | None) -> Any:
-    """The loop's next effect, or its end."""
-    try:
-        return loop.send(reply) if failure is None else loop.throw(failure)
-    except StopIteration as stop:
-        return _Done(stop.value, None)
-    except BaseException as error:
-        return _Done(None, error)
-
-
-def _hop(
-    run: Run,
-    loop: Steps,
-    tasks: list[Task],
-    chunks: deque[Chunk] | None,
-    saves: TaskSaves | None,
-    here: asyncio.AbstractEventLoop,
-) -> Any:
-    """Runs a sync task and all steps after it that are one sync task too, in a worker thread. Returns the effect
-    that follows them."""
-    while True:
-        copy_context().run(run_task, tasks[0])
-        if run.stopped:
-            return _Done(None, None)
-        effect = _advance(loop, tasks, None)
-        while type(effect) is Save and not effect.wait and saves is not None:
-            here.call_soon_threadsafe(saves.start, effect.ops)
-            effect = _advance(loop, None, None)
-        if chunks or type(effect) is not Execute or len(effect.tasks) > 1 or is_async(effect.tasks[0]):
-            return effect
-        tasks = effect.tasks
+        await driver.close()

@@ -7,25 +7,30 @@ from collections import deque
 from collections.abc import Generator
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Final
 
-from threadkeep.pregel.effects import Cancel, Execute, Load, Save, Wait
+from threadkeep.pregel.effects import Cancel, Done, Effect, Execute, Load, Save, Steps, advance
 from threadkeep.pregel.execute import run_task
-from threadkeep.pregel.loop import Steps
 from threadkeep.pregel.run import Chunk, Run
 from threadkeep.pregel.saver_queue import ThreadSaves
 from threadkeep.pregel.task import Task
 from threadkeep.pregel.workers import Workers
+
+NOT_YET: Final = object()
+"""The reply of tasks none of which has ended; chunks may have come."""
+
+
+class TaskDropped(BaseException):
+    """The error of a task that never started, since another of its step had failed."""
 
 
 class _Step:
     """The tasks of one superstep while they run in worker threads."""
 
     def __init__(self, run: Run, tasks: list[Task], wake: SimpleQueue[Task | None]) -> None:
-        self.open = set(tasks)
-        timeout = run.graph.step_timeout
-        self.deadline = None if timeout is None else time.monotonic() + timeout
-        self.timeout = timeout
+        self._open = set(tasks)
+        self._timeout = timeout = run.graph.step_timeout
+        self._deadline = None if timeout is None else time.monotonic() + timeout
         self._wake = wake
         self._workers = Workers(tasks, run.config.get("max_concurrency"), wake.put)
 
@@ -33,29 +38,85 @@ class _Step:
         """Tasks that ended; empty where a chunk came first. Raises `TimeoutError`."""
         ended: list[Task] = []
         try:
-            left = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
-            item = self._wake.get(timeout=left)
+            item = self._wake.get(timeout=self._time_left())
             while True:
-                if item is not None and item in self.open:
-                    self.open.discard(item)
+                if item is not None and item in self._open:
+                    self._open.discard(item)
                     ended.append(item)
                 item = self._wake.get_nowait()
         except Empty:
-            if self.deadline is not None and not ended and time.monotonic() >= self.deadline:
-                names = ", ".join(sorted(task.name for task in self.open))
-                raise TimeoutError(f"A superstep took longer than {self.timeout} s. Still running: {names}.") from None
+            if not ended and self._time_left() == 0:
+                raise step_timeout(self._timeout, self._open) from None
         return ended
 
+    def _time_left(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
     def cancel(self) -> None:
-        """Drop what has not started; the rest is waited for by `wait`."""
+        """Drop what has not started; the rest is waited for by `wait`, for as long as it takes."""
+        self._deadline = None
         for task in self._workers.cancel():
             task.error = TaskDropped()
             task.done = True
             self._wake.put(task)
 
 
-class TaskDropped(BaseException):
-    """The error of a task that never started, since another of its step had failed."""
+def step_timeout(seconds: float | None, still_running: set[Task]) -> TimeoutError:
+    """The error of a superstep that took too long."""
+    names = ", ".join(sorted(task.name for task in still_running))
+    return TimeoutError(f"A superstep took longer than {seconds} s. Still running: {names}.")
+
+
+class _Driver:
+    """Performs effects. What an effect raises goes back into the loop."""
+
+    def __init__(self, run: Run, live: bool) -> None:
+        self._run = run
+        self._inline = not live and run.graph.step_timeout is None
+        self._saves = ThreadSaves(run.saver) if run.saver is not None else None
+        self._step: _Step | None = None
+        self._wake: SimpleQueue[Task | None] = SimpleQueue()
+        if live:
+            run.on_chunk = lambda: self._wake.put(None)
+
+    def perform(self, effect: Effect) -> tuple[Any, BaseException | None]:
+        """The effect's reply, or what it raised."""
+        try:
+            if type(effect) is Execute:
+                if self._inline and len(effect.tasks) == 1:
+                    copy_context().run(run_task, effect.tasks[0])
+                    return effect.tasks, None
+                self._step = _Step(self._run, effect.tasks, self._wake)
+            elif type(effect) is Load:
+                assert self._run.saver is not None
+                return self._run.saver.get_tuple(effect.config), None
+            elif type(effect) is Save:
+                assert self._saves is not None
+                return self._saves.save(self._run.take_ops(), effect.wait), None
+            elif type(effect) is Cancel:
+                assert self._step is not None
+                self._step.cancel()
+        except BaseException as error:
+            return None, error
+        return self.wait()
+
+    def wait(self) -> tuple[Any, BaseException | None]:
+        """The tasks that ended, or `NOT_YET`."""
+        assert self._step is not None
+        try:
+            return self._step.wait() or NOT_YET, None
+        except BaseException as error:
+            self._step.cancel()
+            return None, error
+
+    def close(self, loop: Steps) -> None:
+        """All is done, or the consumer went away: start nothing more, and keep what was finished."""
+        self._run.stopped = True
+        if self._step is not None:
+            self._step.cancel()
+        loop.close()
+        if self._saves is not None:
+            self._saves.save(self._run.take_ops(), True)
 
 
 def drive(run: Run, loop: Steps, chunks: deque[Chunk] | None, live: bool) -> Generator[Chunk, None, Any]:
@@ -63,72 +124,20 @@ def drive(run: Run, loop: Steps, chunks: deque[Chunk] | None, live: bool) -> Gen
 
     `live`: chunks may come while a task runs, so no task runs in this thread.
     """
-    saves = ThreadSaves(run.saver) if run.saver is not None else None
-    wake: SimpleQueue[Task | None] = SimpleQueue()
-    if live and chunks is not None:
-        run.on_chunk = lambda: wake.put(None)
-    step: _Step | None = None
-    inline = not live and run.graph.step_timeout is None
+    driver = _Driver(run, live)
     reply: Any = None
     failure: BaseException | None = None
     try:
         while True:
-            try:
-                effect = loop.send(reply) if failure is None else loop.throw(failure)
-            except StopIteration as stop:
-                if chunks:
-                    yield from _drain(chunks)
-                return stop.value
-            except BaseException:
-                if chunks:
-                    yield from _drain(chunks)
-                raise
-            failure = None
-            if chunks:
-                yield from _drain(chunks)
-            try:
-                kind = type(effect)
-                if kind is Execute:
-                    tasks: list[Task] = effect.tasks
-                    if inline and len(tasks) == 1:
-                        copy_context().run(run_task, tasks[0])
-                        reply = tasks
-                        continue
-                    step = _Step(run, tasks, wake)
-                elif kind is Load:
-                    reply = run.saver.get_tuple(effect.config)
-                    continue
-                elif kind is Save:
-                    reply = saves.save(effect.ops, effect.wait)
-                    continue
-                elif kind is Cancel:
-                    step.cancel()
-                reply = step.wait()
-                while not reply:
-                    if chunks:
-                        yield from _drain(chunks)
-                    reply = step.wait()
-                if chunks:
-                    yield from _drain(chunks)
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                failure = error
+            effect = advance(loop, reply, failure)
+            while chunks:
+                yield chunks.popleft()
+            if type(effect) is Done:
+                return effect.unwrap()
+            reply, failure = driver.perform(effect)
+            while reply is NOT_YET:
+                while chunks:
+                    yield chunks.popleft()
+                reply, failure = driver.wait()
     finally:
-        _close(run, loop, step, saves)
-
-
-def _drain(chunks: deque[Chunk]) -> Generator[Chunk, None, None]:
-    while chunks:
-        yield chunks.popleft()
-
-
-def _close(run: Run, loop: Steps, step: _Step | None, saves: ThreadSaves | None) -> None:
-    """The consumer went away, or all is done: start nothing more, and keep what was finished."""
-    run.stopped = True
-    if step is not None:
-        step.cancel()
-    loop.close()
-    if saves is not None:
-        ops, run.ops = run.ops, []
-        saves.save(ops, True)
+        driver.close(loop)

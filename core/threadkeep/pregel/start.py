@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threadkeep.checkpoint.base import BaseCheckpointSaver
@@ -105,7 +105,10 @@ def _typed(ns: tuple[str, ...], mode: str, payload: Any) -> dict[str, Any]:
 
 
 def start_run(
-    graph: Pregel[Any, Any, Any, Any], config: RunnableConfig | None, context: Any, durability: Durability | None
+    graph: Pregel[Any, Any, Any, Any],
+    config: RunnableConfig | None,
+    context: Any,
+    durability: Durability | None,
 ) -> Run:
     """A run of the graph: at the root, or within the task that calls it.
 
@@ -122,7 +125,9 @@ def start_run(
     run = Run(graph, merged, parent)
     configurable = merged.get(CONF) or {}
     limit = merged.get("recursion_limit")
-    run.recursion_limit = graph.recursion_limit if limit is None or (parent and not _own(config, graph)) else limit
+    run.recursion_limit = (
+        graph.recursion_limit if limit is None or (parent and not _own(config, graph)) else limit
+    )
     if run.recursion_limit < 1:
         raise ValueError("recursion_limit must be at least 1.")
     if durability is not None and durability not in DURABILITIES:
@@ -170,7 +175,9 @@ def _saver(
     if isinstance(given, BaseCheckpointSaver):
         return given
     if own is True and parent is None:
-        raise RuntimeError("checkpointer=True is for subgraphs: the outermost graph needs a checkpointer of its own.")
+        raise RuntimeError(
+            "checkpointer=True is for subgraphs: the outermost graph needs a checkpointer of its own."
+        )
     return None
 
 
@@ -179,8 +186,7 @@ def _address(run: Run, configurable: dict[str, Any]) -> None:
     thread_id = configurable.get("thread_id")
     if thread_id is None:
         raise ValueError(
-            "A graph with a checkpointer needs a thread: pass "
-            'config={"configurable": {"thread_id": "..."}}.'
+            'A graph with a checkpointer needs a thread: pass config={"configurable": {"thread_id": "..."}}.'
         )
     run.thread_id = str(thread_id)
     if run.parent is None:
@@ -206,5 +212,3 @@ def _context(graph: Pregel[Any, Any, Any, Any], context: Any, parent: Task | Non
     if schema is not None and isinstance(context, dict) and not issubclass(schema, dict):
         return schema(**context)
     return context
-
-

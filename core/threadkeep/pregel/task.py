@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 Path = tuple[Any, ...]
 
 
-def task_id(checkpoint_id: str, checkpoint_ns: str, step: int, name: str, path: Path, triggers: tuple[str, ...]) -> str:
+def task_id(
+    checkpoint_id: str, checkpoint_ns: str, step: int, name: str, path: Path, triggers: tuple[str, ...]
+) -> str:
     """The id of a task, in the form of a UUID: equal wherever the same step is planned again."""
     parts = (checkpoint_id, checkpoint_ns, str(step), name, *map(str, path[:2]), *triggers)
     digest = blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
@@ -68,7 +70,9 @@ class Task:
     def id(self) -> str:
         if self._id is None:
             ns = self.run.ns
-            self._id = task_id(self.checkpoint_id or self.run.run_key, ns, self.step, self.name, self.path, self.triggers)
+            self._id = task_id(
+                self.checkpoint_id or self.run.run_key, ns, self.step, self.name, self.path, self.triggers
+            )
         return self._id
 
     @property
