@@ -366,7 +366,7 @@ class BaseCheckpointSaver(Generic[V]):
         """
         number: Any = current or 0
         whole = number.partition(".")[0] if isinstance(number, str) else number
-        return cast("V", int(whole) + 1)
+        return cast("V", int(whole) + 1)  # type: ignore[redundant-cast]  # V is int, float or str in turn
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
         """This saver, over the same storage, with a serialiser that also builds the given types."""

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -51,7 +51,7 @@ class SqliteSaver(PlannedSaver):
     @classmethod
     def from_conn_string(
         cls,
-        conn_string: str | PathLike[str],
+        conn_string: str | Path,
         *,
         serde: SerializerProtocol | None = None,
         on_conflict: OnConflict = "fork",

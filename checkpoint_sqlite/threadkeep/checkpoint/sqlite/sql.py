@@ -1,6 +1,7 @@
 """Every statement on checkpoints. Constants with bound parameters.
 
-A number of the form `no << 32 | n` is that of object n, or of hash n, of thread `no`.
+A number of the form `no << 32 | n` is that of object n, or of hash n, of thread `no`. The operators << | &
+have one precedence in SQLite: from left to right.
 """
 
 FIND_THREAD = """
@@ -66,5 +67,5 @@ COPY_LOG = """
     SELECT :target, ns, id, kind, task, parent, body FROM log WHERE no = :source"""
 COPY_OBJECTS = """
     INSERT INTO object (key, place, tag, body)
-    SELECT :target << 32 | key & 4294967295, :target << 32 | place & 4294967295, tag, body
+    SELECT :target << 32 | (key & 4294967295), :target << 32 | (place & 4294967295), tag, body
     FROM object WHERE key BETWEEN :source << 32 AND :source << 32 | 4294967295"""

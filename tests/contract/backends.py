@@ -1,0 +1,81 @@
+"""The savers that the contract is run over. A new backend is one line in `BACKENDS`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from threadkeep.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from threadkeep.checkpoint.memory import InMemorySaver
+from threadkeep.checkpoint.sqlite import SqliteSaver
+from threadkeep.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+Colour = Literal["sync", "async", "thread"]
+"""Which methods are called: sync, async, or sync from another thread than the loop's."""
+
+
+class Backend(NamedTuple):
+    """One saver in one colour."""
+
+    name: str
+    colour: Colour
+    make: Callable[..., Any]
+    """Takes a path and the options of the saver."""
+    survives: bool
+    """Whether a second saver made with the same path sees what the first stored."""
+
+
+BACKENDS = [
+    Backend("memory", "sync", lambda path, **options: InMemorySaver(**options), survives=False),
+    Backend("memory", "async", lambda path, **options: InMemorySaver(**options), survives=False),
+    Backend("sqlite", "sync", SqliteSaver.from_conn_string, survives=True),
+    Backend("sqlite", "async", SqliteSaver.from_conn_string, survives=True),
+    Backend("aiosqlite", "async", AsyncSqliteSaver.from_conn_string, survives=True),
+    Backend("aiosqlite", "thread", AsyncSqliteSaver.from_conn_string, survives=True),
+]
+
+
+class Saver:
+    """A saver with one interface for all colours."""
+
+    def __init__(self, saver: BaseCheckpointSaver[Any], colour: Colour) -> None:
+        self.raw = saver
+        self._colour = colour
+
+    async def call(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """Calls a method in the colour."""
+        if self._colour == "async":
+            return await getattr(self.raw, f"a{name}")(*arguments, **options)
+        method = getattr(self.raw, name)
+        if self._colour == "thread":
+            return await asyncio.to_thread(method, *arguments, **options)
+        return method(*arguments, **options)
+
+    async def list(self, config: Any, **options: Any) -> list[CheckpointTuple]:
+        """All that `list` gives."""
+        if self._colour == "async":
+            return [each async for each in self.raw.alist(config, **options)]
+        if self._colour == "thread":
+            return await asyncio.to_thread(lambda: [*self.raw.list(config, **options)])
+        return [*self.raw.list(config, **options)]
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        async def method(*arguments: Any, **options: Any) -> Any:
+            return await self.call(name, *arguments, **options)
+
+        return method
+
+
+@asynccontextmanager
+async def opened(backend: Backend, path: Path, **options: Any) -> AsyncIterator[Saver]:
+    """A saver on a path, closed at the end."""
+    saver = backend.make(path, **options)
+    if hasattr(saver, "__aenter__"):
+        async with saver:
+            yield Saver(saver, backend.colour)
+    else:
+        with saver:
+            yield Saver(saver, backend.colour)

@@ -1,0 +1,185 @@
+"""The saver contract: what is put is what is got."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.contract.backends import Backend, Saver, opened
+from tests.contract.points import Run, address, point, values
+
+
+async def test_an_empty_saver_has_nothing(saver: Saver) -> None:
+    assert await saver.get_tuple(address()) is None
+    assert await saver.get(address()) is None
+    assert await saver.list(address()) == []
+    assert await saver.list(None) == []
+
+
+async def test_a_checkpoint_comes_back_whole(saver: Saver) -> None:
+    made = point({"a": [1, "x", None], "b": {"k": datetime(2026, 1, 1, tzinfo=UTC)}})
+    config = await saver.put(
+        address(), made, {"source": "input", "step": -1, "parents": {}}, {"a": 1, "b": 1}
+    )
+    assert config == address(id=made["id"])
+    found = await saver.get_tuple(address())
+    assert found.config == config
+    assert found.checkpoint == made
+    assert found.metadata == {"source": "input", "step": -1, "parents": {}}
+    assert found.parent_config is None
+    assert found.pending_writes == []
+    assert await saver.get(config) == made
+
+
+async def test_the_newest_checkpoint_answers_unless_one_is_named(saver: Saver) -> None:
+    run = Run(saver)
+    first = await run.put(a=1)
+    second = await run.put(a=2)
+    assert values(await saver.get_tuple(address())) == {"a": 2}
+    assert values(await saver.get_tuple(address(id=first))) == {"a": 1}
+    found = await saver.get_tuple(address(id=second))
+    assert found.parent_config == address(id=first)
+    assert await saver.get_tuple(address(id="no such id")) is None
+    assert await saver.get_tuple(address("other")) is None
+    assert await saver.get_tuple(address(ns="other")) is None
+
+
+async def test_a_channel_that_was_not_written_keeps_the_parents_value(saver: Saver) -> None:
+    run = Run(saver)
+    big = {"text": "x" * 500}
+    await run.put(a=big, b="y" * 100, c=7)
+    run.values = {"a": "not written", "b": "not written", "c": "not written"}
+    await run.put(d=1)
+    assert values(await saver.get_tuple(address())) == {"a": big, "b": "y" * 100, "c": 7, "d": 1}
+
+
+async def test_a_channel_written_without_a_value_is_empty_from_then_on(saver: Saver) -> None:
+    run = Run(saver)
+    first = await run.put(a=1, b=2)
+    await run.put(gone=("a",), b=3)
+    found = await saver.get_tuple(address())
+    assert values(found) == {"b": 3}
+    assert found.checkpoint["channel_versions"] == {"a": 2, "b": 2}
+    await run.put(c=1)
+    assert values(await saver.get_tuple(address())) == {"b": 3, "c": 1}
+    assert values(await saver.get_tuple(address(id=first))) == {"a": 1, "b": 2}
+
+
+async def test_namespaces_of_a_thread_are_apart(saver: Saver) -> None:
+    await Run(saver).put(a=1)
+    await Run(saver, ns="child:1").put(a=2)
+    await Run(saver, ns="child:1|leaf:2").put(a=3)
+    assert [values(await saver.get_tuple(address(ns=ns))) for ns in ("", "child:1", "child:1|leaf:2")] == [
+        {"a": 1},
+        {"a": 2},
+        {"a": 3},
+    ]
+
+
+async def test_numbers_and_uuids_name_threads_as_their_text_does(saver: Saver) -> None:
+    name = UUID("12345678-1234-5678-1234-567812345678")
+    await saver.put(address(7), point({"a": 1}), {}, {"a": 1})
+    await saver.put(address(name), point({"a": 2}), {}, {"a": 1})
+    assert values(await saver.get_tuple(address("7"))) == {"a": 1}
+    assert values(await saver.get_tuple(address(str(name)))) == {"a": 2}
+
+
+async def test_the_config_may_leave_the_namespace_out(saver: Saver) -> None:
+    await saver.put({"configurable": {"thread_id": "t"}}, point({"a": 1}), {}, {"a": 1})
+    found = await saver.get_tuple({"configurable": {"thread_id": "t"}})
+    assert found.config["configurable"]["checkpoint_ns"] == ""
+
+
+async def test_simple_entries_of_the_config_join_the_metadata(saver: Saver) -> None:
+    config = address(user="u", tries=3, __hidden=1, deep={"no": 1}, checkpoint_map={})
+    config["metadata"] = {"team": "x", "step": 99, "list": [1]}
+    await saver.put(config, point({}), {"step": 1, "writes": {"old": 1}}, {})
+    assert (await saver.get_tuple(address())).metadata == {"step": 1, "team": "x", "user": "u", "tries": 3}
+
+
+async def test_a_checkpoint_put_again_replaces_the_first(saver: Saver) -> None:
+    made = point({"a": 1}, id="1f000000-0000-6000-8000-000000000000")
+    await saver.put(address(), made, {"step": 1}, {"a": 1})
+    await saver.put(address(), {**made, "channel_values": {"a": 5}}, {"step": 2}, {"a": 1})
+    found = await saver.list(address())
+    assert [(values(each), each.metadata) for each in found] == [({"a": 5}, {"step": 2})]
+
+
+async def test_a_value_changed_later_does_not_change_what_was_put(saver: Saver) -> None:
+    run = Run(saver)
+    live = [{"role": "user", "content": "c" * 300}]
+    first = await run.put(messages=live)
+    live[0]["content"] = "other" * 100
+    live.append({"role": "late", "content": "late"})
+    assert values(await saver.get_tuple(address(id=first))) == {
+        "messages": [{"role": "user", "content": "c" * 300}]
+    }
+    got = values(await saver.get_tuple(address()))
+    got["messages"].clear()
+    assert len(values(await saver.get_tuple(address()))["messages"]) == 1
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, 63, 99])
+async def test_an_element_changed_in_place_is_seen_when_its_channel_is_written(
+    saver: Saver, place: int
+) -> None:
+    run = Run(saver)
+    live: list[Any] = [{"role": "user", "content": f"{i} " * 60, "flag": 1} for i in range(100)]
+    before = await run.put(messages=live)
+    live[place]["flag"] = True
+    after = await run.put(messages=[*live, {"role": "ai", "content": "z" * 99, "flag": 0}])
+    old = values(await saver.get_tuple(address(id=before)))["messages"]
+    new = values(await saver.get_tuple(address(id=after)))["messages"]
+    assert [type(each["flag"]) for each in old] == [int] * 100
+    assert [i for i, each in enumerate(new) if each["flag"] is True] == [place]
+    assert len(new) == 101
+
+
+async def test_versions_may_be_text_or_floats(saver: Saver) -> None:
+    versions = {"a": "00000000000000000000000000000003.0.25", "b": 1.5}
+    made = point({"a": 1, "b": 2}, versions)
+    await saver.put(address(), made, {}, versions)
+    assert (await saver.get(address()))["channel_versions"] == versions
+
+
+async def test_the_next_version_counts_on_from_any_other(saver: Saver) -> None:
+    following = saver.raw.get_next_version
+    assert [following(given, None) for given in (None, 1, 41, "00000000000000000000000000000003.0.25")] == [
+        1,
+        2,
+        42,
+        4,
+    ]
+
+
+async def test_a_value_without_a_version_is_kept(saver: Saver) -> None:
+    made = point({"a": 1, "loose": [1, 2]}, {"a": 1})
+    await saver.put(address(), made, {}, {"a": 1})
+    assert values(await saver.get_tuple(address())) == {"a": 1, "loose": [1, 2]}
+
+
+async def test_a_version_that_the_parent_lacks_is_found_elsewhere_in_the_namespace(saver: Saver) -> None:
+    await saver.put(address(), point({"a": "x" * 300}), {}, {"a": 1})
+    made = point({"b": 1}, {"a": 1, "b": 1})
+    await saver.put(address(__threadkeep_fork=True), made, {}, {"b": 1})
+    assert values(await saver.get_tuple(address())) == {"a": "x" * 300, "b": 1}
+
+
+async def test_a_saver_opened_again_finds_everything_and_goes_on(backend: Backend, tmp_path: Any) -> None:
+    if not backend.survives:
+        pytest.skip("keeps nothing")
+    messages = [{"role": "user", "content": f"{i} " * 50} for i in range(70)]
+    async with opened(backend, tmp_path / "f.db") as saver:
+        run = Run(saver)
+        await run.put(messages=messages)
+        await saver.put_writes(run.config, [("messages", [{"late": "w" * 100}])], "task")
+    async with opened(backend, tmp_path / "f.db") as saver:
+        found = await saver.get_tuple(address())
+        assert values(found) == {"messages": messages}
+        assert found.pending_writes == [("task", "messages", [{"late": "w" * 100}])]
+        run.saver = saver
+        await run.put(messages=[*messages[1:], {"late": "w" * 100}])
+        assert values(await saver.get_tuple(address())) == {"messages": [*messages[1:], {"late": "w" * 100}]}
