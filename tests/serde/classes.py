@@ -214,6 +214,12 @@ class Refused(Exception):
         super().__init__(code, why)
         self.code = code
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Refused) and (self.args, self.code) == (other.args, other.code)
+
+    def __hash__(self) -> int:
+        return hash(self.args)
+
 
 REGISTERED: list[type] = [
     Colour, Level, Status, Rights, Point, Order, Frozen, Slotted, FrozenSlotted, Unset, WithCache, Plain,

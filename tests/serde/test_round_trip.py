@@ -94,10 +94,10 @@ def test_an_exception_comes_back_as_the_text_of_its_repr() -> None:
 
 
 def test_equal_sets_make_equal_bytes_whatever_their_history() -> None:
-    words = [f"word {i}" for i in range(50)]
-    backwards = words[::-1]
-    assert list(set(words)) != list(set(backwards))
-    assert SERDE.dumps(set(words)) == SERDE.dumps(set(backwards))
+    colliding = [0, 8, 16, 24]
+    backwards = colliding[::-1]
+    assert list(set(colliding)) != list(set(backwards))
+    assert SERDE.dumps(set(colliding)) == SERDE.dumps(set(backwards))
 
 
 def test_the_untagged_form_loads_none_and_bytes_too() -> None:

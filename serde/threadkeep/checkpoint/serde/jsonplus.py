@@ -127,7 +127,8 @@ class JsonPlusSerializer(SerializerProtocol):
     def dumps(self, obj: Any) -> bytes:
         """The msgpack form of *obj*, whatever it is: what `dumps_typed` gives with the tag "msgpack".
 
-        Equal values with equal insertion orders give equal bytes. Raises `SerializationError`.
+        The same value gives the same bytes in every process. The bytes of a list are a msgpack array header and
+        then the bytes of its elements: storage cuts and joins lists by that. Raises `SerializationError`.
         """
         try:
             return self._pack(obj)
@@ -140,7 +141,7 @@ class JsonPlusSerializer(SerializerProtocol):
             raise SerializationError(f"a {full_name(type(obj))} cannot be saved: {error!r}") from error
 
     def loads(self, data: bytes) -> Any:
-        """The value that `dumps` was given. Raises `DeserializationError`."""
+        """The value that `dumps` was given; bytes after it are ignored. Raises `DeserializationError`."""
         try:
             return self._unpack(data)
         except DeserializationError:
