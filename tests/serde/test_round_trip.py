@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import pathlib
 import re
+import subprocess
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -98,6 +101,25 @@ def test_equal_sets_make_equal_bytes_whatever_their_history() -> None:
     backwards = colliding[::-1]
     assert list(set(colliding)) != list(set(backwards))
     assert SERDE.dumps(set(colliding)) == SERDE.dumps(set(backwards))
+
+
+def test_a_value_makes_the_same_bytes_in_every_process() -> None:
+    code = (
+        "from threadkeep.checkpoint.serde.jsonplus import JsonPlusSerializer as J;"
+        "value = [{'a', 'b', 1, None, (1, 'x')}, {frozenset({'p', 'q'}), frozenset({'r'})}, {'u', 'v', 'w'}];"
+        "print(J().dumps(value).hex())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2", "3", "4")
+    }
+    assert len(found) == 1
 
 
 def test_the_untagged_form_loads_none_and_bytes_too() -> None:

@@ -127,8 +127,8 @@ class JsonPlusSerializer(SerializerProtocol):
     def dumps(self, obj: Any) -> bytes:
         """The msgpack form of *obj*, whatever it is: what `dumps_typed` gives with the tag "msgpack".
 
-        The same value gives the same bytes in every process. The bytes of a list are a msgpack array header and
-        then the bytes of its elements: storage cuts and joins lists by that. Raises `SerializationError`.
+        The same value gives the same bytes in every process. The bytes of a list are a msgpack array header
+        and then the bytes of its elements: storage cuts and joins lists by that. Raises `SerializationError`.
         """
         try:
             return self._pack(obj)

@@ -69,19 +69,22 @@ def _decode_tuple(data: bytes, unpack: Unpack) -> tuple[Any, ...]:
 
 
 def _encode_set(value: set[Any], pack: Pack) -> Ext:
-    return Ext(2, pack(_in_stable_order(value)))
+    return Ext(2, pack(_in_stable_order(value, pack)))
 
 
 def _encode_frozenset(value: frozenset[Any], pack: Pack) -> Ext:
-    return Ext(3, pack(_in_stable_order(value)))
+    return Ext(3, pack(_in_stable_order(value, pack)))
 
 
-def _in_stable_order(value: set[Any] | frozenset[Any]) -> list[Any]:
-    """The elements, sorted if they can be: equal sets then make equal bytes, which are stored once."""
-    try:
+_ORDERED: Final = frozenset({str, bytes, int})
+
+
+def _in_stable_order(value: set[Any] | frozenset[Any], pack: Pack) -> list[Any]:
+    """The elements in an order that does not depend on the process: equal sets make equal bytes."""
+    kinds = set(map(type, value))
+    if len(kinds) == 1 and kinds <= _ORDERED:
         return sorted(value)
-    except Exception:  # whatever a comparison raises: any order is right
-        return list(value)
+    return sorted(value, key=pack)
 
 
 def _decode_set(data: bytes, unpack: Unpack) -> set[Any]:
