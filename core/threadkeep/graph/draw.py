@@ -195,13 +195,12 @@ class Graph:
         choose the lines and the CSS of the first, the last and the other nodes. Without *with_styles* only
         edges are written.
         """
-        from threadkeep.graph import draw_mermaid
+        from threadkeep.graph.draw_mermaid import Look, render, render_edges
 
         graph = self.reid()
         if not with_styles:
-            return draw_mermaid.render_edges(graph, wrap_label_n_words)
-        look = draw_mermaid.Look(curve_style, node_colors, wrap_label_n_words, frontmatter_config)
-        return draw_mermaid.render(graph, look)
+            return render_edges(graph, wrap_label_n_words)
+        return render(graph, Look(curve_style, node_colors, wrap_label_n_words, frontmatter_config))
 
     def draw_ascii(self) -> str:
         """The drawing in characters, for a terminal with a fixed-width font."""
@@ -236,10 +235,10 @@ class Graph:
 
         Raises ``ImportError`` where Pillow is missing, ``ValueError`` for a server that does not answer.
         """
-        from threadkeep.graph import draw_png
+        from threadkeep.graph.draw_png import PUBLIC_SERVER, Canvas, Server, fetch, render
 
         if base_url is None and getattr(draw_method, "value", draw_method) != "api":
-            image = draw_png.render(self, draw_png.Canvas(background_color, padding, node_colors))
+            image = render(self, Canvas(background_color, padding, node_colors))
         else:
             text = self.draw_mermaid(
                 curve_style=curve_style,
@@ -247,8 +246,8 @@ class Graph:
                 wrap_label_n_words=wrap_label_n_words,
                 frontmatter_config=frontmatter_config,
             )
-            server = draw_png.Server(base_url or draw_png.PUBLIC_SERVER, max_retries, retry_delay)
-            image = draw_png.fetch(text, background_color, server)
+            server = Server(base_url or PUBLIC_SERVER, max_retries, retry_delay)
+            image = fetch(text, background_color, server)
         if output_file_path is not None:
             with open(output_file_path, "wb") as file:
                 file.write(image)

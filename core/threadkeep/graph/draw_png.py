@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 import time
 from io import BytesIO
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PUBLIC_SERVER", "Canvas", "Server", "fetch", "render"]
 
-# Drawn four times as large and scaled down by two, which smooths the edges of everything.
-_COLUMN, _LINE, _FONT, _PEN = 36, 56, 60, 4
+# Drawn twice as large as shown and scaled down, which smooths the edges of everything.
+_COLUMN, _LINE, _FONT, _PEN = 30, 50, 44, 4
 _ARROW = 26
 _INK, _FRAME = "#333333", "#9370db"
 
@@ -40,8 +41,9 @@ def render(graph: Graph, canvas: Canvas) -> bytes:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError as cause:
         raise ImportError(
-            "Drawing a PNG needs Pillow: pip install pillow. Without it, draw_mermaid() gives the text for "
-            'any Mermaid viewer, and draw_mermaid_png(draw_method="api") asks the public server mermaid.ink.'
+            'Drawing a PNG needs Pillow. Install the extra: pip install "threadkeep-core[draw]". Without it '
+            "draw_mermaid() gives the text for any Mermaid viewer, and draw_mermaid_png with "
+            'draw_method="api" asks the public server mermaid.ink.'
         ) from cause
     shown = picture(graph, {id: node.name for id, node in graph.nodes.items()})
     pixels = _Scale(shown, canvas.padding * 2)
@@ -110,7 +112,7 @@ class _Pen:
 
     def edge(self, line: Line) -> None:
         points = [self._pixels.at(*point) for point in line.points]
-        for start, end in zip(points, points[1:], strict=False):
+        for start, end in itertools.pairwise(points):
             self._stroke(start, end, line.edge.conditional)
         self._arrow(points[-2], points[-1])
 
@@ -184,12 +186,14 @@ def fetch(text: str, background: str, server: Server) -> bytes:
             with urlopen(address, timeout=_TIMEOUT) as reply:  # noqa: S310  # the scheme was checked
                 image: bytes = reply.read()
                 return image
-        except (HTTPError, URLError, TimeoutError) as error:
+        except (URLError, TimeoutError) as error:  # HTTPError is a URLError
             refused = isinstance(error, HTTPError) and error.code < 500
+            if isinstance(error, HTTPError):
+                error.close()
             if refused or not left:
                 raise ValueError(
-                    f"{server.url} did not draw the graph: {error}. Draw it here instead, without draw_method "
-                    "and base_url (needs Pillow), or take draw_mermaid() to any Mermaid viewer."
+                    f"{server.url} did not draw the graph: {error}. Without draw_method and base_url "
+                    "it is drawn here (needs Pillow); draw_mermaid() is for any Mermaid viewer."
                 ) from error
             time.sleep(server.delay)
     raise AssertionError("unreachable")

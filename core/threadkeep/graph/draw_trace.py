@@ -8,7 +8,7 @@ no node, no path function and no channel is touched.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from threadkeep.constants import END, START
@@ -38,7 +38,7 @@ def build(
     nodes: Mapping[str, NodeInfo],
     edges: Iterable[tuple[str, str]],
     waiting_edges: Iterable[tuple[Sequence[str], str]] = (),
-    branches: Mapping[str, Iterable[Mapping[Hashable, str] | None]] | None = None,
+    branches: Mapping[str, Iterable[Mapping[Any, str] | None]] | None = None,
     interrupt_before: Sequence[str] = (),
     interrupt_after: Sequence[str] = (),
 ) -> Graph:
@@ -66,7 +66,7 @@ def build(
 
 
 def _choices(
-    nodes: Mapping[str, NodeInfo], branches: Mapping[str, Iterable[Mapping[Hashable, str] | None]]
+    nodes: Mapping[str, NodeInfo], branches: Mapping[str, Iterable[Mapping[Any, str] | None]]
 ) -> Iterable[tuple[str, list[tuple[str, str | None]]]]:
     """For each node, the ends it chooses from and their labels."""
     for name, info in nodes.items():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from threadkeep.graph.compiled import CompiledStateGraph
 from threadkeep.graph.draw import Graph
 from threadkeep.graph.draw_trace import NodeInfo, build
-
-if TYPE_CHECKING:
-    from threadkeep.graph.compiled import CompiledStateGraph
 
 
 def drawn(graph: CompiledStateGraph[Any, Any, Any, Any], xray: int | bool) -> Graph:
@@ -31,6 +29,6 @@ def drawn(graph: CompiledStateGraph[Any, Any, Any, Any], xray: int | bool) -> Gr
     if xray:
         deeper = xray if xray is True else xray - 1
         for name, subgraph in graph.get_subgraphs():
-            inner = drawn(subgraph, deeper)
-            drawing.expand(name, inner)
+            if isinstance(subgraph, CompiledStateGraph):
+                drawing.expand(name, drawn(subgraph, deeper))
     return drawing
