@@ -57,7 +57,8 @@ def current_task() -> CurrentTask:
     task = running.get()
     if task is None:
         raise RuntimeError(
-            "Called outside of a node: this is only possible while a node of a graph runs, in the node's own thread "
+            "Called outside of a node: this is only possible while a node of a graph runs, in the node's "
+            "own thread "
             "or in one that was started with its context (contextvars.copy_context().run)."
         )
     return task

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckpointError", "ConcurrentUpdateError", "ConcurrentUpdateWarning", "DeserializationError",
-    "EmptyChannelError", "EmptyInputError", "ErrorCode", "ForeignFileError", "GraphBubbleUp", "GraphInterrupt",
+    "EmptyChannelError", "EmptyInputError", "ErrorCode", "ForeignFileError", "GraphBubbleUp",
+    "GraphInterrupt",
     "GraphRecursionError", "InvalidUpdateError", "NodeInterrupt", "ParentCommand", "SchemaVersionError",
     "SerializationError", "TaskNotFound", "ThreadDeletedError", "UnknownInterruptError",
 ]  # fmt: skip
@@ -56,7 +57,8 @@ class GraphRecursionError(RecursionError):
 class UnknownInterruptError(RuntimeError):
     """A resume does not match what the thread waits for.
 
-    `reason` is "not_pending" (an id that is not waiting), "empty_map" or "ambiguous" (one value, several waiting).
+    `reason` is "not_pending" (an id that is not waiting), "empty_map" or "ambiguous" (one value, several
+    waiting).
     """
 
     def __init__(
@@ -85,7 +87,8 @@ class ConcurrentUpdateError(CheckpointError):
     ) -> None:
         where = f" (namespace {checkpoint_ns!r})" if checkpoint_ns else ""
         super().__init__(
-            f"Thread {thread_id!r}{where} is at checkpoint {head_id}, but this run continues from {parent_id}: "
+            f"Thread {thread_id!r}{where} is at checkpoint {head_id}, but this run continues from "
+            f"{parent_id}: "
             "another run was faster. Nothing was written. Load the thread again and repeat the run, or use "
             'on_conflict="fork" to keep both as branches.'
         )
@@ -125,7 +128,7 @@ class GraphBubbleUp(BaseException):
 class GraphInterrupt(GraphBubbleUp):
     """A node pauses its thread. `args[0]` is the sequence of its interrupts."""
 
-    def __init__(self, interrupts: Sequence[Interrupt[Any]] = ()) -> None:
+    def __init__(self, interrupts: Sequence[Interrupt] = ()) -> None:
         super().__init__(interrupts)
 
 

@@ -65,5 +65,7 @@ class Runtime(Generic[ContextT]):
 
 
 def get_runtime(context_schema: type[ContextT] | None = None) -> Runtime[ContextT]:
-    """The runtime of the running node; `context_schema` only types it. Raises `RuntimeError` outside a node."""
+    """The runtime of the running node; `context_schema` only types it. Raises `RuntimeError` outside a
+    node.
+    """
     return cast("Runtime[ContextT]", current_task().runtime)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from threadkeep.config import RunnableConfig
 
 __all__ = [
-    "All", "CheckpointPayload", "CheckpointTask", "Checkpointer", "Command", "Durability", "GraphOutput", "Interrupt", "Overwrite",
+    "All", "CheckpointPayload", "CheckpointTask", "Checkpointer", "Command", "Durability", "GraphOutput",
+    "Interrupt", "Overwrite",
     "PregelTask", "RetryPolicy", "Send", "StateSnapshot", "StateUpdate", "StreamMode", "StreamWriter",
     "TaskPayload", "TaskResultPayload", "default_retry_on", "ensure_valid_checkpointer", "interrupt",
 ]  # fmt: skip
@@ -37,15 +38,17 @@ ResumeT = TypeVar("ResumeT")
 
 
 def default_retry_on(exc: Exception) -> bool:
-    """Whether an error is likely to pass: connection trouble and unknown errors are, programming errors are not."""
+    """Whether an error is likely to pass: connection trouble and unknown errors are, programming errors are
+    not.
+    """
     if isinstance(exc, ConnectionError):
         return True
     status = getattr(getattr(exc, "response", None), "status_code", None)
     if isinstance(status, int) and type(exc).__module__.partition(".")[0] in ("httpx", "requests"):
         return 500 <= status < 600
     permanent = (
-        ValueError, TypeError, ArithmeticError, ImportError, LookupError, NameError, SyntaxError, RuntimeError,
-        ReferenceError, StopIteration, StopAsyncIteration, OSError,
+        ValueError, TypeError, ArithmeticError, ImportError, LookupError, NameError, SyntaxError,
+        RuntimeError, ReferenceError, StopIteration, StopAsyncIteration, OSError,
     )  # fmt: skip
     return not isinstance(exc, permanent)
 
@@ -244,8 +247,10 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     return current_task().interrupt(value, response_schema)
 
 
-def ensure_valid_checkpointer(checkpointer: Checkpointer) -> Checkpointer:
-    """`checkpointer` itself. Raises `TypeError` for what is no checkpointer, such as an unopened context manager."""
+def ensure_valid_checkpointer(checkpointer: Any) -> Checkpointer:
+    """`checkpointer` itself. Raises `TypeError` for what is no checkpointer, such as an unopened context
+    manager.
+    """
     from threadkeep.checkpoint.base import BaseCheckpointSaver
 
     if checkpointer is None or isinstance(checkpointer, bool | BaseCheckpointSaver):

@@ -1,4 +1,6 @@
-"""What every channel is. A channel holds one key of the state and decides how the writes of a step combine."""
+"""What every channel is. A channel holds one key of the state and decides how the writes of a step
+combine.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ MISSING: Final = Missing()
 class BaseChannel(Generic[Value, Update], ABC):
     """One key of the state. Subclass it to combine writes in another way than a reducer can.
 
-    `volatile` says that `update([])` may change the channel, so the engine calls it in each step in which nothing
-    was written; a subclass that keeps its value when nothing is written sets it to False.
+    `volatile` says that `update([])` may change the channel, so the engine calls it in each step in which
+    nothing was written; a subclass that keeps its value when nothing is written sets it to False.
     """
 
     __slots__ = ("key", "typ")

@@ -50,8 +50,8 @@ def overwritten(value: Any) -> tuple[bool, Any]:
 class BinaryOperatorAggregate(BaseChannel[Value, Value], Generic[Value]):
     """Reduces the writes of a step into the value, one after the other, with a two-argument function.
 
-    Starts from an empty value of its type (`list()`, `0`, …) where the type has one. `Overwrite(x)` replaces the
-    value; a step may hold one of them, and later plain writes of the step are then left out.
+    Starts from an empty value of its type (`list()`, `0`, …) where the type has one. `Overwrite(x)`
+    replaces the value; a step may hold one of them, and later plain writes of the step are then left out.
     """
 
     __slots__ = ("operator", "value")
@@ -183,7 +183,7 @@ class NamedBarrierValue(BaseChannel[None, Value], Generic[Value]):
         self.seen: set[Value] = set()
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.names == self.names  # type: ignore[attr-defined]  # same type
+        return type(other) is type(self) and other.names == self.names
 
     def __hash__(self) -> int:
         return hash((type(self), frozenset(self.names)))

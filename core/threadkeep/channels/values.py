@@ -1,4 +1,6 @@
-"""Channels that hold the last value written: plain, any-of-several, for one step only, never saved, held back."""
+"""Channels that hold the last value written: plain, any-of-several, for one step only, never saved, held
+back.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,7 @@ class _Guarded(_Held[Value], Generic[Value]):
         self.guard = guard
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.guard == self.guard  # type: ignore[attr-defined]  # same type
+        return type(other) is type(self) and other.guard == self.guard
 
     def __hash__(self) -> int:
         return hash((type(self), self.guard))

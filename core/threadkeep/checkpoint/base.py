@@ -368,6 +368,6 @@ class BaseCheckpointSaver(Generic[V]):
         whole = number.partition(".")[0] if isinstance(number, str) else number
         return cast("V", int(whole) + 1)  # type: ignore[redundant-cast]  # V is int, float or str in turn
 
-    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...] | type]) -> Self:
         """This saver, over the same storage, with a serialiser that also builds the given types."""
         raise NotImplementedError

@@ -74,7 +74,7 @@ class PlannedSaver(BaseCheckpointSaver[int]):
     async def _astore(self, commit: Commit) -> list[Learned]:
         """As `_store`."""
 
-    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...] | type]) -> Self:
         """This saver, over the same storage, with a serialiser that also builds the given types."""
         allow = getattr(self.serde, "with_msgpack_allowlist", None)
         if allow is None:

@@ -1,4 +1,6 @@
-"""What the annotations and the code of a program's functions say about the graph. Reads them, runs nothing."""
+"""What the annotations and the code of a program's functions say about the graph. Reads them, runs
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -177,8 +179,8 @@ def _holds_command(value: Any) -> bool:
 def check_reachable(builder: StateGraph[Any, Any, Any, Any]) -> None:
     """Refuse a node that no edge, conditional edge or command can lead to. Raises `ValueError`, naming it.
 
-    Where something may lead anywhere (a conditional edge without path_map, a node that may return a Command), no
-    node is refused.
+    Where something may lead anywhere (a conditional edge without path_map, a node that may return a
+    Command), no node is refused.
     """
     ways: dict[str, set[str]] = {}
     for start, end in builder.edges:
@@ -202,6 +204,8 @@ def check_reachable(builder: StateGraph[Any, Any, Any, Any]) -> None:
     if not lost or anywhere or any(_may_jump(node.runnable) for node in builder.nodes.values()):
         return
     raise ValueError(
-        f"No way leads to the node{'s' * (len(lost) > 1)} {', '.join(map(repr, lost))}. Add an edge to it; if a Command "
-        "leads there, annotate the node that returns it, -> Command[Literal[...]], or pass add_node(destinations=...)."
+        f"No way leads to the node{'s' * (len(lost) > 1)} {', '.join(map(repr, lost))}. Add an edge to it; "
+        "if a Command "
+        "leads there, annotate the node that returns it, -> Command[Literal[...]], or pass "
+        "add_node(destinations=...)."
     )

@@ -58,9 +58,8 @@ def read_schema(typ: Any) -> Schema:
 
 def _hints(typ: Any) -> dict[str, Any]:
     """The annotated keys; empty where the type is the whole state."""
-    if not isinstance(typ, type) or not getattr(typ, "__annotations__", None):
-        if not any(getattr(base, "__annotations__", None) for base in getattr(typ, "__mro__", ())):
-            return {}
+    if not any(getattr(base, "__annotations__", None) for base in getattr(typ, "__mro__", ())):
+        return {}
     hints = get_type_hints(typ, include_extras=True)
     if hasattr(typ, "model_fields"):
         return {key: hint for key, hint in hints.items() if key in typ.model_fields}
@@ -120,7 +119,8 @@ def _check_reducer(key: str, reducer: Callable[..., Any]) -> None:
     if len(required) > 2 or (len(positional) < 2 and not takes_all):
         name = getattr(reducer, "__name__", repr(reducer))
         raise ValueError(
-            f"Invalid reducer signature for the state key {key!r}: {name} must take two arguments, (old, new)."
+            f"Invalid reducer signature for the state key {key!r}: {name} must take two arguments, (old, "
+            "new)."
         )
 
 

@@ -94,7 +94,9 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             self._add_schema(schema)
 
     def _add_schema(self, typ: Any) -> Schema:
-        """The schema's keys become keys of the state. Raises `ValueError` where two schemas disagree on one."""
+        """The schema's keys become keys of the state. Raises `ValueError` where two schemas disagree on
+        one.
+        """
         if typ in self.schemas:
             return self.schemas[typ]
         schema = read_schema(typ)
@@ -127,8 +129,9 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     ) -> Self:
         """Add a function, a callable, a compiled graph or a LangChain Runnable as a node.
 
-        `defer`: run only when nothing else is left to run. `input_schema`: what the node reads; else the type of
-        its first parameter, else the state. `destinations`: where its Commands may lead (for drawings and checks).
+        `defer`: run only when nothing else is left to run. `input_schema`: what the node reads; else the
+        type of its first parameter, else the state. `destinations`: where its Commands may lead (for
+        drawings and checks).
 
         Raises `ValueError` for a name that is taken, reserved or holds ":" or "|".
         """
@@ -206,8 +209,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     ) -> Self:
         """Run what `path(state)` names: a node, several, `Send`s, or END.
 
-        `path_map`: from what `path` returns to node names, or the list of nodes it may name. `then`: a node to run
-        after the chosen ones; needs the map, or a `Literal` return type.
+        `path_map`: from what `path` returns to node names, or the list of nodes it may name. `then`: a node
+        to run after the chosen ones; needs the map, or a `Literal` return type.
 
         Raises `ValueError` for a second edge of the same name from one node.
         """
@@ -258,22 +261,13 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
 
     def validate(self, interrupt: Sequence[str] | None = None) -> Self:
         """Check that the graph can run. Raises `ValueError`, naming the node, where it cannot."""
-        known = {*self.nodes, START}
         edges = [*self.edges, *((start, end) for starts, end in self.waiting_edges for start in starts)]
         for start, end in sorted(edges):
-            if start not in known:
-                raise ValueError(f"An edge starts at the unknown node {start!r}.")
-            if end not in self.nodes and end != END:
-                raise ValueError(f"An edge ends at the unknown node {end!r}.")
+            self._check_edge("An edge", start, end)
         for source, branches in self.branches.items():
-            if source not in known:
-                raise ValueError(f"A conditional edge starts at the unknown node {source!r}.")
             for name, branch in branches.items():
-                for target in (branch.ends or {}).values():
-                    if target not in self.nodes and target != END:
-                        raise ValueError(
-                            f"The conditional edge {name!r} of {source!r} leads to the unknown node {target!r}."
-                        )
+                for target in (END, *(branch.ends or {}).values()):
+                    self._check_edge(f"The conditional edge {name!r} of {source!r}", source, target)
         if START not in self.branches and not any(start == START for start, _ in edges):
             raise ValueError("The graph has no entry point: add an edge from START to its first node.")
         for name in interrupt or ():
@@ -281,6 +275,12 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
                 raise ValueError(f"A breakpoint names the unknown node {name!r}.")
         hints.check_reachable(self)
         return self
+
+    def _check_edge(self, what: str, start: str, end: str) -> None:
+        if start not in self.nodes and start != START:
+            raise ValueError(f"{what} starts at the unknown node {start!r}.")
+        if end not in self.nodes and end != END:
+            raise ValueError(f"{what} ends at the unknown node {end!r}.")
 
     def compile(
         self,
@@ -296,8 +296,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
     ) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
         """The graph that runs.
 
-        `checkpointer`: keeps threads; as a subgraph, None takes the parent's, True keeps own memory between runs,
-        False keeps nothing. `interrupt_before`, `interrupt_after`: nodes to pause at ("*": all).
+        `checkpointer`: keeps threads; as a subgraph, None takes the parent's, True keeps own memory between
+        runs, False keeps nothing. `interrupt_before`, `interrupt_after`: nodes to pause at ("*": all).
         `recursion_limit`: supersteps a run may take (25). `step_timeout`: seconds a superstep may take.
 
         Raises `ValueError` for a graph that cannot run.

@@ -25,7 +25,9 @@ def join_of(starts: tuple[str, ...], end: str) -> str:
 def make_write(
     node: str, keys: Mapping[str, Any], nodes: Mapping[str, Any], edges: Writes
 ) -> Callable[[Any], Writes]:
-    """The function from a node's result to its writes. It raises `InvalidUpdateError` for a result it cannot take."""
+    """The function from a node's result to its writes. It raises `InvalidUpdateError` for a result it
+    cannot take.
+    """
     fixed = tuple(edges)
     root = ROOT in keys
 
@@ -55,7 +57,8 @@ def _updates(node: str, result: Any, keys: Mapping[str, Any], nodes: Mapping[str
         code = ErrorCode.INVALID_GRAPH_NODE_RETURN_VALUE.value
         where = "The input" if node == START else f"Node {node!r}"
         raise InvalidUpdateError(
-            f"{where} gave {type(result).__name__} ({result!r:.100}), expected dict: an update is a dict of state "
+            f"{where} gave {type(result).__name__} ({result!r:.100}), expected dict: an update is a dict "
+            "of state "
             f"keys, a Command, an object of the state's class, or None. [{code}]"
         )
     return fields
@@ -80,7 +83,9 @@ def _command(node: str, command: Command[Any], keys: Mapping[str, Any], nodes: M
 
 
 def routed(source: str, targets: Any, nodes: Mapping[str, Any]) -> Writes:
-    """The writes that make `targets` (names and `Send`s) run next. Raises `InvalidUpdateError` for an unknown one."""
+    """The writes that make `targets` (names and `Send`s) run next. Raises `InvalidUpdateError` for an
+    unknown one.
+    """
     writes: Writes = []
     for target in targets:
         sent = isinstance(target, Send)

@@ -1,8 +1,10 @@
-"""The writes of a superstep go into the channels. Pure: changes the run's channels, versions and values only."""
+"""The writes of a superstep go into the channels. Pure: changes the run's channels, versions and values
+only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from threadkeep.channels.base import MISSING, BaseChannel
@@ -52,26 +54,15 @@ def apply_writes(run: Run, tasks: Sequence[Wrote]) -> set[str]:
     Returns the channels that changed and hold a value; they decide what runs next. Raises
     `InvalidUpdateError`, naming key and nodes, for writes that cannot be combined.
     """
-    graph = run.graph
     if len(tasks) > 1:
         tasks = sorted(tasks, key=path_key)
-    stepped = False
-    for task in tasks:
-        if task.triggers:
-            stepped = True
-            break
+    stepped = any([task.triggers for task in tasks])  # noqa: C419  # a generator costs more than it saves
     version = _next_version(run, tasks) if run.versions is not None else None
     updated: set[str] = set()
-    if graph.consuming and stepped:
+    if stepped and run.graph.consuming:
         _consume(run, tasks, version)
+    grouped = _by_channel(run, tasks)
     channels = run.channels
-    grouped: dict[str, list[Any]] = {}
-    for task in tasks:
-        for name, value in task.writes:
-            if name in grouped:
-                grouped[name].append(value)
-            elif name in channels:
-                grouped[name] = [value]
     for name, values in grouped.items():
         channel = channels[name]
         try:
@@ -81,12 +72,36 @@ def apply_writes(run: Run, tasks: Sequence[Wrote]) -> set[str]:
         if changed:
             _changed(run, name, channel, version, updated)
     if stepped:
-        for name in [name for name in run.live if name not in grouped] if run.live else ():
-            if channels[name].update(()):
-                _changed(run, name, channels[name], version, updated)
-        if graph.finishing and not any(name in graph.trigger_to_nodes for name in updated):
-            _finish(run, version, updated)
+        _end_step(run, grouped, version, updated)
     return updated
+
+
+def _by_channel(run: Run, tasks: Sequence[Wrote]) -> dict[str, list[Any]]:
+    """What was written to each channel, in order. Names that are no channel are special writes and left
+    out.
+    """
+    channels = run.channels
+    grouped: dict[str, list[Any]] = {}
+    for task in tasks:
+        for name, value in task.writes:
+            if name in grouped:
+                grouped[name].append(value)
+            elif name in channels:
+                grouped[name] = [value]
+    return grouped
+
+
+def _end_step(run: Run, grouped: Mapping[str, Any], version: Any, updated: set[str]) -> None:
+    """Values for one step go; where nothing is left to run, what was held back comes out."""
+    channels = run.channels
+    for name in [name for name in run.live if name not in grouped]:
+        if channels[name].update(()):
+            _changed(run, name, channels[name], version, updated)
+    graph = run.graph
+    if graph.finishing and not any(name in graph.trigger_to_nodes for name in updated):
+        for name in graph.finishing:
+            if channels[name].finish():
+                _changed(run, name, channels[name], version, updated)
 
 
 def _next_version(run: Run, tasks: Sequence[Wrote]) -> Any:
@@ -136,12 +151,6 @@ def _consume(run: Run, tasks: Sequence[Wrote], version: Any) -> None:
     for name in {name for task in tasks for name in task.triggers if name in run.graph.consuming}:
         if run.channels[name].consume():
             _changed(run, name, run.channels[name], version, set())
-
-
-def _finish(run: Run, version: Any, updated: set[str]) -> None:
-    for name in run.graph.finishing:
-        if run.channels[name].finish():
-            _changed(run, name, run.channels[name], version, updated)
 
 
 def _named(error: InvalidUpdateError, key: str, tasks: Iterable[Wrote]) -> InvalidUpdateError:

@@ -128,7 +128,8 @@ def call(bound: Bound, value: Any, task: Offers) -> Any:
     """The result of the sync callable. Raises `TypeError` where there is only an async one."""
     if bound.sync is None:
         raise TypeError(
-            f"No synchronous function was given for {bound.name!r}: it is async. Use ainvoke, astream or abatch."
+            f"No synchronous function was given for {bound.name!r}: it is async. Use ainvoke, astream or "
+            "abatch."
         )
     if bound.takes_config:
         return bound.sync(value, task.config)

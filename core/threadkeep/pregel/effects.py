@@ -30,7 +30,9 @@ class Cancel(NamedTuple):
 
 
 class Save(NamedTuple):
-    """Hands the run's queued operations to the saver. With `wait` they are stored on reply, as is all before."""
+    """Hands the run's queued operations to the saver. With `wait` they are stored on reply, as is all
+    before.
+    """
 
     wait: bool
 

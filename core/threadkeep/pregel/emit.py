@@ -121,7 +121,7 @@ def state_writes(run: Run, writes: Iterable[tuple[str, Any]]) -> Any:
     found: dict[str, Any] = {}
     several: set[str] = set()
     for name, value in writes:
-        if name == RETURN or name == keys:
+        if name in (RETURN, keys):
             return value
         if isinstance(keys, str) or name not in keys:
             continue

@@ -5,7 +5,7 @@ Pure: it changes the run and queues what is to be saved. Bad input is refused be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from threadkeep.checkpoint.base import CheckpointTuple
@@ -66,10 +66,11 @@ def _belongs_to_task(run: Run, saved: CheckpointTuple) -> bool:
 
 
 def _replay(run: Run, command: Command[Any] | None) -> None:
-    """Going on from a checkpoint that the caller named runs all that comes after it again, on a branch of its own.
+    """Going on from a checkpoint that the caller named runs all that comes after it again, on a branch of
+    its own.
 
-    Not where the checkpoint still waits for this very answer, and not right after an update from outside, which is
-    such a branch already.
+    Not where the checkpoint still waits for this very answer, and not right after an update from outside,
+    which is such a branch already.
     """
     if command is not None and pending_interrupts(run):
         return
@@ -187,7 +188,7 @@ def update_writes(run: Run, update: Any) -> Writes:
 
 def goto_writes(nodes: Any, goto: Any) -> Writes:
     """The writes that make nodes run next. Raises `InvalidUpdateError` for one that does not exist."""
-    targets: Sequence[Any] = goto if isinstance(goto, list | tuple | set) else (goto,)
+    targets: Iterable[Any] = goto if isinstance(goto, list | tuple | set) else (goto,)
     writes: Writes = []
     for target in targets:
         name = target.node if isinstance(target, Send) else target

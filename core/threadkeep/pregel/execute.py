@@ -1,4 +1,5 @@
-"""Running one task: call the node, evaluate its branches, retry. Threads and tasks differ only here and in the
+"""Running one task: call the node, evaluate its branches, retry. Threads and tasks differ only here and in
+the
 interpreters; what is decided, is decided in pure functions."""
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ def perform(steps: Plan[T]) -> T:
         elif isinstance(asked.effect, Load):
             reply = asked.saver.get_tuple(asked.effect.config)
         else:
-            reply = asked.saver.commit(asked.effect.ops)
+            asked.saver.commit(asked.effect.ops)
+            reply = None
 
 
 async def aperform(steps: Plan[T]) -> T:
@@ -94,7 +95,8 @@ async def aperform(steps: Plan[T]) -> T:
         elif isinstance(asked.effect, Load):
             reply = await asked.saver.aget_tuple(asked.effect.config)
         else:
-            reply = await asked.saver.acommit(asked.effect.ops)
+            await asked.saver.acommit(asked.effect.ops)
+            reply = None
 
 
 def address(graph: Pregel[Any, Any, Any, Any], config: RunnableConfig) -> Address:
@@ -171,7 +173,7 @@ def snapshot(
         if state is not None and subgraphs:
             inner = Address(task.node.subgraphs[0], where.saver, state, state)
             state = yield from get_state_at(inner)
-        shown.append(_shown_task(run, task, state))
+        shown.append(_shown_task(run, task, state, newest))
     _apply_null_writes(run)
     finished = [task for task in tasks if task.done and newest]
     if finished:
@@ -198,7 +200,7 @@ def get_state_at(where: Address) -> Plan[StateSnapshot]:
 
 def _with_map(run: Run, config: RunnableConfig) -> RunnableConfig:
     configurable = config[CONF]
-    shown = {
+    shown: dict[str, Any] = {
         key: configurable[key]
         for key in ("thread_id", "checkpoint_ns", "checkpoint_id")
         if key in configurable
@@ -215,7 +217,7 @@ def _subgraph_address(run: Run, task: Task) -> Any:
     return config
 
 
-def _shown_task(run: Run, task: Task, state: Any) -> PregelTask:
+def _shown_task(run: Run, task: Task, state: Any, newest: bool) -> PregelTask:
     """The task with what its checkpoint knows of it; marks it done where it has finished."""
     own = [(channel, value) for task_id, channel, value in run.pending if task_id == task.id]
     task.writes = [(channel, value) for channel, value in own if channel not in SPECIAL]
@@ -227,7 +229,7 @@ def _shown_task(run: Run, task: Task, state: Any) -> PregelTask:
         path=task.path,
         error=error if not task.done else None,
         interrupts=()
-        if task.done
+        if task.done and newest
         else tuple(asked for name, value in own if name == INTERRUPT for asked in value),
         state=state,
         result=state_writes(run, task.writes) if task.done else None,

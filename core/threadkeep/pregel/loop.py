@@ -33,27 +33,16 @@ def superstep_loop(run: Run, given: Any) -> Steps:
     run.restore(saved)
     begin(run, given, saved)
     try:
-        while True:
-            if run.step > run.stop:
-                raise _too_many_steps(run)
-            tasks = plan(run)
-            if run.resuming:
-                match_pending(run, tasks)
-            emit.checkpoint(run, tasks)
-            if not tasks:
-                break
-            if run.before and _stops_at(run, run.before, tasks):
-                run.paused = True
-                emit.breakpoint_reached(run)
-                break
+        while tasks := _next_tasks(run):
             yield from _step(run, tasks)
             if run.paused:
                 break
             if run.after and _stops_at(run, run.after, tasks):
                 run.paused = True
                 emit.checkpoint(run, plan(run))
-                emit.breakpoint_reached(run)
                 break
+        if run.paused and not run.interrupts and run.parent is None:
+            emit.breakpoint_reached(run)
     finally:
         # Also when a node raised: what its siblings finished is kept.
         if run.ops and not run.stopped:
@@ -61,6 +50,24 @@ def superstep_loop(run: Run, given: Any) -> Steps:
     if run.paused and run.parent is not None:
         raise GraphInterrupt(tuple(run.interrupts))
     return run.final_output()
+
+
+def _next_tasks(run: Run) -> list[Task]:
+    """The tasks of the next superstep; none at the end and where a breakpoint holds the run.
+
+    Raises `GraphRecursionError`.
+    """
+    if run.step > run.stop:
+        raise _too_many_steps(run)
+    tasks = plan(run)
+    if run.resuming:
+        match_pending(run, tasks)
+    if run.modes:
+        emit.checkpoint(run, tasks)
+    if run.before and tasks and _stops_at(run, run.before, tasks):
+        run.paused = True
+        return []
+    return tasks
 
 
 def _step(run: Run, tasks: list[Task]) -> Steps:
@@ -87,7 +94,9 @@ def _step(run: Run, tasks: list[Task]) -> Steps:
 
 
 def _execute(run: Run, todo: list[Task]) -> Steps:
-    """Run tasks in parallel. Each outcome is queued as it comes; the first error stops the others and is raised."""
+    """Run tasks in parallel. Each outcome is queued as it comes; the first error stops the others and is
+    raised.
+    """
     if run.ops and run.durability != "exit":
         yield Save(run.durability == "sync")
     several = len(todo) > 1
@@ -166,7 +175,9 @@ def _show_partial(run: Run, tasks: list[Task]) -> None:
 
 
 def _stops_at(run: Run, names: str | list[str], tasks: list[Task]) -> bool:
-    """Whether a breakpoint holds the run: something changed since the last one, and one of its nodes is due."""
+    """Whether a breakpoint holds the run: something changed since the last one, and one of its nodes is
+    due.
+    """
     assert run.versions is not None
     seen = run.seen.get(INTERRUPT, {})
     if not any(name not in seen or version > seen[name] for name, version in run.versions.items()):
@@ -176,7 +187,8 @@ def _stops_at(run: Run, names: str | list[str], tasks: list[Task]) -> bool:
 
 def _too_many_steps(run: Run) -> GraphRecursionError:
     return GraphRecursionError(
-        f"The graph {run.graph.name!r} did not end within its recursion limit of {run.recursion_limit} supersteps. "
+        f"The graph {run.graph.name!r} did not end within its recursion limit of {run.recursion_limit} "
+        "supersteps. "
         'Raise it for one run with config={"recursion_limit": n} or for all with compile(recursion_limit=n). '
         f"[{ErrorCode.GRAPH_RECURSION_LIMIT.value}]"
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, cast
+from typing import Any, Generic, Literal, Self, cast
 
-from typing_extensions import Self, TypeVar
+from typing_extensions import TypeVar
 
 from threadkeep.channels.base import BaseChannel
 from threadkeep.channels.values import UntrackedValue
@@ -48,7 +48,8 @@ Breakpoints = All | Sequence[str]
 class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
     """A graph that runs. Made by `StateGraph.compile`; safe to share between threads and event loops.
 
-    `invoke`, `stream`, `batch` and the methods on a thread's state each have an async twin with the prefix "a".
+    `invoke`, `stream`, `batch` and the methods on a thread's state each have an async twin with the prefix
+    "a".
     """
 
     stream_mode: StreamMode = "updates"
@@ -136,8 +137,8 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
     ) -> Iterator[Any]:
         """Chunks of a run, as they come.
 
-        A chunk is the payload of the mode; `(mode, payload)` for a list of modes; with `subgraphs`, the namespace
-        (a tuple, empty for this graph) stands in front. See the README for the modes.
+        A chunk is the payload of the mode; `(mode, payload)` for a list of modes; with `subgraphs`, the
+        namespace (a tuple, empty for this graph) stands in front. See the README for the modes.
 
         Raises what a node raised, `GraphRecursionError`, `InvalidUpdateError`, `EmptyInputError`.
         """
@@ -201,8 +202,9 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         keys = output_keys or self.output_channels
         if stream_mode != "values" or print_mode or kwargs:
             chunks = self.stream(
-                input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=keys,
-                interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability, version=version, **kwargs,
+                input, config, context=context, stream_mode=stream_mode, print_mode=print_mode,
+                output_keys=keys, interrupt_before=interrupt_before, interrupt_after=interrupt_after,
+                durability=durability, version=version, **kwargs,
             )  # fmt: skip
             return collected(list(chunks), stream_mode, version)
         run, _ = self._start(config, context, None, keys, interrupt_before, interrupt_after, durability)
@@ -232,8 +234,9 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         keys = output_keys or self.output_channels
         if stream_mode != "values" or print_mode or kwargs:
             chunks = self.astream(
-                input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=keys,
-                interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability, version=version, **kwargs,
+                input, config, context=context, stream_mode=stream_mode, print_mode=print_mode,
+                output_keys=keys, interrupt_before=interrupt_before, interrupt_after=interrupt_after,
+                durability=durability, version=version, **kwargs,
             )  # fmt: skip
             return collected([chunk async for chunk in chunks], stream_mode, version)
         run, _ = self._start(config, context, None, keys, interrupt_before, interrupt_after, durability)
@@ -298,7 +301,7 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         if not configs:
             return []
         limit = configs[0].get("max_concurrency")
-        call = _caught(self.invoke) if return_exceptions else self.invoke
+        call: Callable[..., Any] = _caught(self.invoke) if return_exceptions else self.invoke
         if len(configs) == 1:
             return [call(inputs[0], configs[0], **kwargs)]
         if limit is None:
@@ -332,7 +335,8 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
     # The state of a thread
 
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
-        """The state of a thread, newest or at the config's `checkpoint_id`; with `subgraphs`, theirs in the tasks.
+        """The state of a thread, newest or at the config's `checkpoint_id`; with `subgraphs`, theirs in the
+        tasks.
 
         An unknown thread has an empty state. Raises `ValueError` without a checkpointer or thread.
         """
@@ -352,7 +356,8 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
     ) -> Iterator[StateSnapshot]:
         """The states of a thread, newest first.
 
-        `filter`: metadata keys and the values they must equal. `before`: only older than this config's checkpoint.
+        `filter`: metadata keys and the values they must equal. `before`: only older than this config's
+        checkpoint.
         """
         where = history.address(self, config)
         for saved in where.saver.list(where.config, filter=filter, before=before, limit=limit):
@@ -399,13 +404,13 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
         """As `update_state`, for several updates a superstep and several supersteps in order."""
-        return cast(RunnableConfig, history.perform(history.update(self, config, supersteps)))
+        return history.perform(history.update(self, config, supersteps))
 
     async def abulk_update_state(
         self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
         """As `bulk_update_state`."""
-        return cast(RunnableConfig, await history.aperform(history.update(self, config, supersteps)))
+        return await history.aperform(history.update(self, config, supersteps))
 
     def get_subgraphs(
         self, *, namespace: str | None = None, recurse: bool = False

@@ -29,7 +29,8 @@ class PregelNode:
     """A node of a compiled graph. `invoke` calls it alone, without graph, thread or checkpointer."""
 
     __slots__ = (
-        "bound", "branches", "channels", "defer", "hidden", "managed", "mapper", "metadata", "name", "reads_all",
+        "bound", "branches", "channels", "defer", "hidden", "managed", "mapper", "metadata", "name",
+        "reads_all",
         "retry_policy", "subgraphs", "triggers", "write",
     )  # fmt: skip
 

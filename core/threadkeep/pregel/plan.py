@@ -1,4 +1,6 @@
-"""Which tasks the next superstep has. Pure: reads channels and pending writes, makes tasks, changes nothing else."""
+"""Which tasks the next superstep has. Pure: reads channels and pending writes, makes tasks, changes nothing
+else.
+"""
 
 from __future__ import annotations
 

@@ -54,10 +54,14 @@ class Run:
     """One run. See the module."""
 
     __slots__ = (
-        "_answer", "_answer_lock", "_run_key", "after", "answers", "before", "channels", "checkpoint_id", "chunks", "config",
-        "context", "durability", "explicit_id", "fork", "graph", "interrupts", "last_output", "live", "max_version", "metadata",
-        "modes", "new_versions", "ns", "on_chunk", "ops", "output_keys", "parent", "parent_id", "parents", "paused", "pending",
-        "recursion_limit", "result", "resuming", "saved_id", "saved_values", "saver", "seen", "shown", "sinks", "start_writes", "step",
+        "_answer", "_answer_lock", "_run_key", "after", "answers", "before", "channels", "checkpoint_id",
+        "chunks", "config",
+        "context", "durability", "explicit_id", "fork", "graph", "interrupts", "last_output", "live",
+        "max_version", "metadata",
+        "modes", "new_versions", "ns", "on_chunk", "ops", "output_keys", "parent", "parent_id", "parents",
+        "paused", "pending",
+        "recursion_limit", "result", "resuming", "saved_id", "saved_values", "saver", "seen", "shown",
+        "sinks", "start_writes", "step",
         "stop", "stopped", "store", "thread_id", "updated", "values", "versions",
     )  # fmt: skip
 
@@ -179,7 +183,9 @@ class Run:
         return self.read(self.output_keys)
 
     def note_output(self, written: Iterable[str]) -> None:
-        """Remember that, and where values are fleeting also what, the output keys held when they were written."""
+        """Remember that, and where values are fleeting also what, the output keys held when they were
+        written.
+        """
         keys = self.output_keys
         if any(name == keys or (name in keys and not isinstance(keys, str)) for name in written):
             self.shown = True
@@ -199,7 +205,9 @@ class Run:
     # Chunks
 
     def consume(self, sink: Sink | None) -> deque[Chunk] | None:
-        """Connect the consumers: the caller of this run, and those of the runs around it. Returns the chunks."""
+        """Connect the consumers: the caller of this run, and those of the runs around it. Returns the
+        chunks.
+        """
         around = [sink for sink in self.parent.run.sinks if sink.subgraphs] if self.parent is not None else []
         self.sinks = [*around, sink] if sink is not None else around
         self.modes = frozenset(mode for found in self.sinks for mode in found.modes)

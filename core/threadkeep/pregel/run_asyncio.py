@@ -157,7 +157,8 @@ class _Driver:
                 return _Outcome(await self._run.saver.aget_tuple(effect.config))
             elif type(effect) is Save:
                 assert self._saves is not None
-                return _Outcome(await self._saves.save(self._run.take_ops(), effect.wait))
+                await self._saves.save(self._run.take_ops(), effect.wait)
+                return _Outcome()
             elif type(effect) is Cancel:
                 assert self._step is not None
                 return _Outcome(await self._step.cancel())
@@ -232,7 +233,7 @@ async def adrive(
             effect = outcome.effect or advance(loop, outcome.reply, outcome.failure)
             while chunks:
                 yield chunks.popleft()
-            if type(effect) is Done:
+            if isinstance(effect, Done):
                 run.result = effect.unwrap()
                 return
             outcome = await driver.perform(effect)

@@ -92,7 +92,8 @@ class _Driver:
                 return self._run.saver.get_tuple(effect.config), None
             elif type(effect) is Save:
                 assert self._saves is not None
-                return self._saves.save(self._run.take_ops(), effect.wait), None
+                self._saves.save(self._run.take_ops(), effect.wait)
+                return None, None
             elif type(effect) is Cancel:
                 assert self._step is not None
                 self._step.cancel()
@@ -132,7 +133,7 @@ def drive(run: Run, loop: Steps, chunks: deque[Chunk] | None, live: bool) -> Gen
             effect = advance(loop, reply, failure)
             while chunks:
                 yield chunks.popleft()
-            if type(effect) is Done:
+            if isinstance(effect, Done):
                 return effect.unwrap()
             reply, failure = driver.perform(effect)
             while reply is NOT_YET:

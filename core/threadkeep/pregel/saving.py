@@ -1,4 +1,6 @@
-"""What a run hands to its saver: checkpoints and writes, queued in order. Pure; the loop says when they are sent."""
+"""What a run hands to its saver: checkpoints and writes, queued in order. Pure; the loop says when they are
+sent.
+"""
 
 from __future__ import annotations
 

@@ -36,8 +36,10 @@ class Task:
     """One node, run once. `writes` and `error` are its outcome; `done` says that there is one."""
 
     __slots__ = (
-        "_config", "_id", "_runtime", "asked", "attempt", "cached", "checkpoint_id", "done", "error", "first_attempt",
-        "input", "name", "nested_runs", "node", "path", "resume", "resumed", "run", "step", "triggers", "writes",
+        "_config", "_id", "_runtime", "asked", "attempt", "cached", "checkpoint_id", "done", "error",
+        "first_attempt",
+        "input", "name", "nested_runs", "node", "path", "resume", "resumed", "run", "step", "triggers",
+        "writes",
     )  # fmt: skip
 
     def __init__(self, node: PregelNode, input: Any, path: Path, triggers: tuple[str, ...], run: Run) -> None:
