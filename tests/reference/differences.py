@@ -13,11 +13,12 @@ ABSENT = object()
 
 
 class Difference(NamedTuple):
-    """Why, and either `whole` or `changes` (path → our value, `ABSENT` removes)."""
+    """Why, and either `whole` or `changes` (path → our value, `ABSENT` removes); in which colours."""
 
     reason: str
     changes: dict[str, Any] = {}  # noqa: RUF012  # never written to
     whole: Any = ABSENT
+    colours: tuple[str, ...] = ("sync", "async")
 
     def apply(self, recorded: Any) -> Any:
         """Our expected value, made from the recorded one."""
@@ -138,6 +139,37 @@ DIFFERENCES: dict[str, Difference] = {
     "sends.command_as_input_without_saver": Difference(_TWICE, {"[0].$returned.log": ["in", "a", "b"]}),
     "sends.command_parent_at_the_root": Difference(
         "STYLE: control flow derives from BaseException", {"is": "BaseException"}
+    ),
+    "interrupts_deep.in_the_entry_branch": Difference(
+        "a question in an entry branch is shown like any other; the reference loses it",
+        {
+            "[0].$returned": {
+                "__interrupt__": [{"$Interrupt": {"id": "id1", "response_schema": None, "value": "where?"}}]
+            }
+        },
+    ),
+    "interrupts_deep.two_questions_second_run_fails": Difference(
+        "an answer counts for one question; after a failure the reference gives it to the next one too",
+        {
+            "[2].$returned": {
+                "__interrupt__": [{"$Interrupt": {"id": "id2", "response_schema": None, "value": "second?"}}],
+                "log": [],
+            },
+            "[3].$returned.log": ["1", "2"],
+        },
+    ),
+    "migrations.branch_target_was_removed": Difference(
+        _UNKNOWN, {"[1]": _raised("InvalidUpdateError", "Exception", "w")}
+    ),
+    "subgraphs_deep.parent_command_to_an_unknown_node": Difference(
+        _UNKNOWN, whole=_raised("InvalidUpdateError", "Exception", "nowhere")
+    ),
+    "subgraphs_deep.retry_of_a_failing_child": Difference(
+        "a retried child goes on from its own checkpoint, as on resume: finished tasks do not run again",
+        {"[1][1]": ["one", "two", "two", "two"]},
+    ),
+    "timing.failing_branch_cancels_the_async_sibling": Difference(
+        "a task that was cancelled has not failed", {"[2].tasks[0].error": None}, colours=("async",)
     ),
     "states_of_threads.replay_of_an_interrupt": Difference(
         "an answer given to an old checkpoint counts, on a fork; the reference takes the answer stored there",

@@ -155,6 +155,19 @@ class Runner:
     def stream(self, *args: Any, **kwargs: Any) -> list[Any]:
         return self._list("stream", *args, **kwargs)
 
+    def each(self, given: Any, heard: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """All chunks; `heard` is called with each the moment it arrives."""
+        if self.lab.colour == "sync":
+            return [(chunk, heard(chunk))[0] for chunk in self.graph.stream(given, *args, **kwargs)]
+        return list(self.lab.wait(_heard(self.graph.astream(given, *args, **kwargs), heard)))
+
+    def first(self, *args: Any, **kwargs: Any) -> Any:
+        """The first chunk of a stream that is then closed."""
+        if self.lab.colour == "sync":
+            with contextlib.closing(self.graph.stream(*args, **kwargs)) as chunks:
+                return next(chunks)
+        return self.lab.wait(_first(self.graph.astream(*args, **kwargs)))
+
     def partial_stream(self, *args: Any, **kwargs: Any) -> list[Any]:
         """What a stream gave before it ended or raised; the error is the last item."""
         seen: list[Any] = []
@@ -179,6 +192,15 @@ class Runner:
 
     def bulk_update(self, *args: Any, **kwargs: Any) -> Any:
         return self._call("bulk_update_state", *args, **kwargs)
+
+
+async def _heard(chunks: Any, heard: Any) -> list[Any]:
+    return [(chunk, heard(chunk))[0] async for chunk in chunks]
+
+
+async def _first(chunks: Any) -> Any:
+    async with contextlib.aclosing(chunks) as opened:
+        return await anext(opened)
 
 
 async def _gather(chunks: Any, seen: list[Any]) -> None:
