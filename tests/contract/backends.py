@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from threadkeep.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from threadkeep.checkpoint.base import BaseCheckpointSaver
 from threadkeep.checkpoint.memory import InMemorySaver
 from threadkeep.checkpoint.sqlite import SqliteSaver
 from threadkeep.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -54,7 +54,7 @@ class Saver:
             return await asyncio.to_thread(method, *arguments, **options)
         return method(*arguments, **options)
 
-    async def list(self, config: Any, **options: Any) -> list[CheckpointTuple]:
+    async def list(self, config: Any, **options: Any) -> list[Any]:
         """All that `list` gives."""
         if self._colour == "async":
             return [each async for each in self.raw.alist(config, **options)]

@@ -7,7 +7,7 @@ from typing import Any
 from threadkeep.checkpoint.base import Checkpoint, CheckpointTuple, uuid6
 
 
-def address(thread_id: Any = "t", ns: str = "", id: str | None = None, **more: Any) -> dict[str, Any]:
+def address(thread_id: Any = "t", ns: str = "", id: str | None = None, **more: Any) -> Any:
     """A config."""
     configurable = {"thread_id": thread_id, "checkpoint_ns": ns, **more}
     return {"configurable": configurable if id is None else {**configurable, "checkpoint_id": id}}
@@ -69,6 +69,6 @@ def values(found: CheckpointTuple | None) -> dict[str, Any]:
     return found.checkpoint["channel_values"]
 
 
-def ids(found: list[CheckpointTuple]) -> list[str]:
+def ids(found: list[Any]) -> list[str]:
     """The ids of checkpoints."""
     return [each.checkpoint["id"] for each in found]

@@ -38,7 +38,8 @@ async def test_any_text_names_a_thread_and_is_told_apart(saver: Saver) -> None:
 async def test_any_text_names_namespaces_tasks_and_channels(saver: Saver) -> None:
     for name in NAMES[1:]:
         run = Run(saver, "t", name)
-        await run.put(**{name: name})
+        written: dict[str, Any] = {name: name}
+        await run.put(**written)
         await saver.put_writes(run.config, [(name, name)], name, name)
     for name in NAMES[1:]:
         found = await saver.get_tuple(address("t", name))
@@ -74,7 +75,8 @@ async def test_a_config_without_a_thread_is_refused(saver: Saver) -> None:
         ["s" * 63, "l" * 64, "s", "l" * 500, "s", "s"], [[1, 2], [3] * 100] * 40,
         {f"key {i}": i for i in range(200)}, {f"key {i}": [i] * i for i in range(60)},
         {"a": [{"b": "c" * 100}]}, {1: "int key"}, {"a": {"b": {"c": ["d" * 500]}}}, (1, 2), {1, 2},
-        [(1, "t" * 100)], "a\x00b", ["\ud800"], {"\ud800": "v" * 300}, {"": [""]}, [b"b" * 100, None, "x" * 100],
+        [(1, "t" * 100)], "a\x00b", ["\ud800"], {"\ud800": "v" * 300}, {"": [""]},
+        [b"b" * 100, None, "x" * 100],
     ],
     ids=lambda value: repr(value)[:30],
 )  # fmt: skip

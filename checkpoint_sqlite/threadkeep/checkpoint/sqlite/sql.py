@@ -33,8 +33,8 @@ OBJECTS_AT = "SELECT key, tag, body FROM object WHERE place = ?"
 OBJECTS_AT_ALL = "SELECT key, tag, body FROM object WHERE place IN (SELECT value FROM json_each(?))"
 OBJECTS_BETWEEN = "SELECT key, body, tag FROM object WHERE key BETWEEN ? AND ?"
 OBJECTS_BETWEEN_ALL = """
-    SELECT key, body, tag FROM json_each(?) AS bounds CROSS JOIN object
-    ON key BETWEEN json_extract(bounds.value, '$[0]') AND json_extract(bounds.value, '$[1]')"""
+    SELECT object.key, body, tag FROM json_each(?) AS bounds CROSS JOIN object
+    ON object.key BETWEEN json_extract(bounds.value, '$[0]') AND json_extract(bounds.value, '$[1]')"""
 ADD_OBJECT = "INSERT INTO object (key, place, tag, body) VALUES (?, ?, ?, ?)"
 
 PAGES = {
