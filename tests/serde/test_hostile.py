@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
 from tests.serde import classes as app
+from tests.serde.strict import differences
 from tests.serde.test_langchain import messages
 from tests.serde.test_round_trip import VALUES
 from threadkeep.checkpoint.serde.base import DeserializationError, SerializationError
@@ -251,6 +252,13 @@ def test_saving_deep_in_the_programs_own_stack_gives_the_same_error() -> None:
 
     with pytest.raises(SerializationError):
         deeper(sys.getrecursionlimit() - 150)
+
+
+def test_unusual_parts_on_every_level_are_packed_in_linear_time() -> None:
+    value: Any = "\ud800"
+    for level in range(60):
+        value = ([value, {level: bytearray(b"x")}],)
+    assert differences(value, SERDE.loads(SERDE.dumps(value))) is None
 
 
 # Memory

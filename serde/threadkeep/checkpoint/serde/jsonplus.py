@@ -34,7 +34,15 @@ from threadkeep.checkpoint.serde.classes import Codec
 from threadkeep.checkpoint.serde.langchain import LANGCHAIN_DECODERS, langchain_encoder
 from threadkeep.checkpoint.serde.path import path_of
 from threadkeep.checkpoint.serde.values import DECODERS, ENCODERS, encode_exception
-from threadkeep.checkpoint.serde.wire import Encoder, Pack, Unpack, make_pack, make_unpack
+from threadkeep.checkpoint.serde.wire import (
+    Encoder,
+    Pack,
+    Unpack,
+    Unusual,
+    make_careful_pack,
+    make_pack,
+    make_unpack,
+)
 
 __all__ = ["AllowedModules", "InvalidModuleError", "JsonPlusSerializer", "NotAllowed", "register"]
 
@@ -73,7 +81,9 @@ class JsonPlusSerializer(SerializerProtocol):
         self.pickle_fallback = pickle_fallback
         self._allowed = allowed
         self._hook = hook
-        self._pack = make_pack(_Encoders(allowed, pickle_fallback))
+        self._encoders = _Encoders(allowed, pickle_fallback)
+        self._pack = make_pack(self._encoders)
+        self._careful_pack: Pack | None = None
         decoders = {
             **DECODERS,
             32: _object_decoder(allowed),
@@ -131,7 +141,10 @@ class JsonPlusSerializer(SerializerProtocol):
         and then the bytes of its elements: storage cuts and joins lists by that. Raises `SerializationError`.
         """
         try:
-            return self._pack(obj)
+            try:
+                return self._pack(obj)
+            except Unusual:
+                return self._pack_carefully(obj)
         except NotAllowed as error:
             error.found_at(path_of(error.part, obj))
             raise
@@ -148,6 +161,11 @@ class JsonPlusSerializer(SerializerProtocol):
             raise
         except Exception as error:
             raise DeserializationError(f"the data cannot be loaded: {error!r}") from error
+
+    def _pack_carefully(self, obj: Any) -> bytes:
+        if self._careful_pack is None:
+            self._careful_pack = make_careful_pack(self._encoders)
+        return self._careful_pack(obj)
 
     def _loads_rare(self, tag: str, payload: bytes) -> Any:
         try:

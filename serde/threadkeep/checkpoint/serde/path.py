@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 __all__ = ["path_of"]
@@ -28,8 +28,8 @@ def path_of(part: Any, value: Any) -> str | None:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
+    if isinstance(value, dict):
+        for key, item in dict.items(value):
             yield f"[{key!r:.80}]", item
             yield f" key {key!r:.80}", key
     elif isinstance(value, (list, tuple)):

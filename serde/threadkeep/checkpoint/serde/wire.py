@@ -18,7 +18,7 @@ import ormsgpack
 from threadkeep.checkpoint.serde.base import DeserializationError, SerializationError
 from threadkeep.checkpoint.serde.unusual import holds_buffer, reshaped
 
-__all__ = ["Decoder", "Encoder", "Pack", "Unpack", "make_pack", "make_unpack"]
+__all__ = ["Decoder", "Encoder", "Pack", "Unpack", "Unusual", "make_careful_pack", "make_pack", "make_unpack"]
 
 Pack = Callable[[Any], bytes]
 Unpack = Callable[[bytes], Any]
@@ -49,6 +49,10 @@ _packb = ormsgpack.packb
 _unpackb = ormsgpack.unpackb
 
 
+class Unusual(Exception):
+    """The value holds something that msgpack has no place for where it stands (see `unusual`)."""
+
+
 class _Failure(threading.local):
     """The error of the innermost failed hook of this thread."""
 
@@ -63,10 +67,25 @@ _failure = _Failure()
 
 
 def make_pack(encoders: Mapping[type, Encoder]) -> Pack:
-    """The function that packs a value, with *encoders* for the types that msgpack does not have."""
+    """The function that packs a value, with *encoders* for the types that msgpack does not have.
+
+    It raises `Unusual` for a value that ormsgpack refuses, or would change: that is for `make_careful_pack`,
+    from the top. Trying again on the level where it stands would take time exponential in the levels.
+    """
+    return _levels(encoders, _pack_level)
+
+
+def make_careful_pack(encoders: Mapping[type, Encoder]) -> Pack:
+    """The function that packs any value, at several times the cost."""
+    return _levels(encoders, _careful_pack_level)
+
+
+def _levels(encoders: Mapping[type, Encoder], make_level: Callable[[Callable[[Any], Any]], Pack]) -> Pack:
     pack: Pack = _pack_too_deep
     for level in reversed(range(MAX_LEVELS)):
-        pack = _pack_level(encoders, pack, guarded=level >= FREE_LEVELS)
+        pack = make_level(_pack_hook(encoders, pack))
+        if level >= FREE_LEVELS:
+            pack = _guarded(pack)
     return pack
 
 
@@ -78,7 +97,7 @@ def make_unpack(decoders: Mapping[int, Decoder]) -> Unpack:
     return unpack
 
 
-def _pack_level(encoders: Mapping[type, Encoder], deeper: Pack, guarded: bool) -> Pack:
+def _pack_hook(encoders: Mapping[type, Encoder], deeper: Pack) -> Callable[[Any], Any]:
     def hook(value: Any) -> Any:
         try:
             return encoders[type(value)](value, deeper)
@@ -86,41 +105,51 @@ def _pack_level(encoders: Mapping[type, Encoder], deeper: Pack, guarded: bool) -
             _failure.error = error
             raise
 
+    return hook
+
+
+def _pack_level(hook: Callable[[Any], Any]) -> Pack:
     def pack(value: Any) -> bytes:
         try:
             data = _packb(value, hook, OPTIONS)
-        except TypeError as error:
-            return _pack_again(value, hook, error)
+        except TypeError:
+            failed = _failure.take()
+            if failed is not None:
+                raise failed from None
+            raise Unusual from None
         # ormsgpack packs a bytearray as bytes without asking. Look where a byte could be the header of bytes.
         # (`0xC4 in data` searches with memchr, seven times as fast as `b"\xc4" in data`.)
         hint = 0xC4 in data or (len(data) > 255 and (0xC5 in data or 0xC6 in data))
         if hint and holds_buffer(value):
-            return _pack_again(value, hook, None)
+            raise Unusual
         return data
 
+    return pack
+
+
+def _careful_pack_level(hook: Callable[[Any], Any]) -> Pack:
+    def pack(value: Any) -> bytes:
+        try:
+            return _packb(reshaped(value), hook, OPTIONS)
+        except TypeError as error:
+            failed = _failure.take()
+            if failed is not None:
+                raise failed from None
+            if isinstance(error, SerializationError):
+                raise
+            raise SerializationError(f"the value cannot be packed: {error}") from error
+
+    return pack
+
+
+def _guarded(pack: Pack) -> Pack:
     def pack_guarded(value: Any) -> bytes:
         data = pack(value)
         if _deeper_than_allowed(data):
             raise SerializationError(_TOO_DEEP)
         return data
 
-    return pack_guarded if guarded else pack
-
-
-def _pack_again(value: Any, hook: Callable[[Any], Any], error: TypeError | None) -> bytes:
-    """Pack what ormsgpack would not take, or would change, as it stands."""
-    failed = _failure.take()
-    if failed is not None:
-        raise failed
-    try:
-        return _packb(reshaped(value), hook, OPTIONS)
-    except TypeError as again:
-        failed = _failure.take()
-        if failed is not None:
-            raise failed from None
-        if isinstance(again, SerializationError):
-            raise
-        raise SerializationError(f"the value cannot be packed: {again}") from error
+    return pack_guarded
 
 
 def _unpack_level(decoders: Mapping[int, Decoder], deeper: Unpack, guarded: bool) -> Unpack:
