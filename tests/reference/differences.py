@@ -74,6 +74,14 @@ DIFFERENCES: dict[str, Difference] = {
     "building.node_that_is_unreachable": Difference(
         "issue 2 wants a node that nothing leads to refused", whole=_raised("ValueError", "ValueError", "b")
     ),
+    "corners.command_update_of_every_kind": Difference(
+        "an update that is no update is refused, as a node's return value is",
+        {"[7]": _raised("InvalidUpdateError", "Exception")},
+    ),
+    "corners.default_recursion_limit": Difference(
+        "DESIGN section 9: the default limit is 25; the reference's is 10,007",
+        whole=_raised("GraphRecursionError", "RecursionError", "25", "recursion_limit"),
+    ),
     "edges.conditional_unknown_target": Difference(
         _UNKNOWN, whole=_raised("InvalidUpdateError", "Exception", "nowhere")
     ),
