@@ -20,7 +20,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from threadkeep.graph import message
+from threadkeep.graph import MessageGraph, message
 from threadkeep.graph.message import REMOVE_ALL_MESSAGES, MessagesState, add_messages
 
 
@@ -233,6 +233,17 @@ def test_messages_state_can_be_extended() -> None:
 def test_an_unknown_name_of_the_module_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nope'"):
         message.Nope  # type: ignore[attr-defined]  # noqa: B018  # the mistake under test
+
+
+def test_the_older_message_graph_passes_a_list_of_messages_and_says_that_it_is_older() -> None:
+    with pytest.warns(DeprecationWarning, match=r"use StateGraph\(MessagesState\)"):
+        builder = message.MessageGraph()
+    builder.add_node("reply", lambda messages: ("ai", messages[-1].content + "!"))
+    builder.set_entry_point("reply")
+    builder.set_finish_point("reply")
+    result = builder.compile().invoke("hi")
+    assert [(type(m), m.content) for m in result] == [(HumanMessage, "hi"), (AIMessage, "hi!")]
+    assert MessageGraph is message.MessageGraph
 
 
 def in_a_fresh_process(program: str) -> str:

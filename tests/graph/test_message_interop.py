@@ -17,6 +17,9 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.runnables.config import ensure_config
 
+from threadkeep.checkpoint.memory import InMemorySaver
+from threadkeep.constants import START
+from threadkeep.graph import MessagesState, StateGraph
 from threadkeep.graph.draw import Graph
 from threadkeep.graph.draw_trace import NodeInfo, build
 from threadkeep.interop import langchain
@@ -238,3 +241,51 @@ def test_a_graph_made_before_langchain_is_loaded_pipes_all_the_same() -> None:
         check=True,
     )
     assert done.stdout == "41\n"
+
+
+# Compiled graphs
+
+
+def chat(**options: Any) -> Any:
+    model = FakeListChatModel(responses=["one", "two", "three"])
+
+    def answer(state: Any) -> Any:
+        return {"messages": [model.invoke(state["messages"])]}
+
+    return StateGraph(MessagesState).add_node("answer", answer).add_edge(START, "answer").compile(**options)
+
+
+def texts(result: Any) -> list[str]:
+    return [message.content for message in result["messages"]]
+
+
+def test_a_compiled_graph_gives_its_models_the_config_of_the_run() -> None:
+    seen = Seen()
+    config = {"tags": ["t"], "metadata": {"who": "me"}, "callbacks": [seen]}
+    assert texts(chat().invoke({"messages": "hi"}, config)) == ["hi", "one"]
+    assert seen.calls == [(["t"], "me")]
+
+
+async def test_a_compiled_graph_stands_in_a_chain() -> None:
+    prompt = ChatPromptTemplate.from_messages([("user", "{q}?")])
+    chain = prompt | (lambda value: {"messages": value.to_messages()}) | chat() | texts
+    assert chain.invoke({"q": "why"}) == ["why?", "one"]
+    assert await chain.ainvoke({"q": "why"}) == ["why?", "two"]
+
+
+def test_a_chain_is_a_node_of_a_graph() -> None:
+    model = FakeListChatModel(responses=["one"])
+    steps = (
+        RunnableLambda(lambda state: state["messages"]) | model | (lambda message: {"messages": [message]})
+    )
+    graph = StateGraph(MessagesState).add_node("steps", steps).add_edge(START, "steps").compile()
+    assert texts(graph.invoke({"messages": "hi"})) == ["hi", "one"]
+
+
+def test_a_graph_called_in_a_chain_runs_on_the_thread_of_the_chain() -> None:
+    graph = chat(checkpointer=InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": "1"}}
+    chain = RunnableLambda(lambda text: graph.invoke({"messages": text}))
+    chain.invoke("hi", thread)
+    chain.invoke("again", thread)
+    assert texts(graph.get_state(thread).values) == ["hi", "one", "again", "two"]

@@ -7,15 +7,15 @@ from threadkeep.graph.message import add_messages
 from threadkeep.graph.state import StateGraph
 
 if TYPE_CHECKING:
-    from threadkeep.graph.message import MessagesState
+    from threadkeep.graph.message import MessageGraph, MessagesState
 
-__all__ = ["END", "START", "MessagesState", "StateGraph", "add_messages"]
+__all__ = ["END", "START", "MessageGraph", "MessagesState", "StateGraph", "add_messages"]
 
 
 def __getattr__(name: str) -> Any:
-    # MessagesState names LangChain's classes: it is made when first asked for.
-    if name == "MessagesState":
-        from threadkeep.graph.message import MessagesState
+    # These name LangChain's classes: they are made when first asked for.
+    if name in ("MessageGraph", "MessagesState"):
+        from threadkeep.graph import message
 
-        return MessagesState
+        return getattr(message, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

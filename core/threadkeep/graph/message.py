@@ -129,6 +129,7 @@ def _replace(old: list[BaseMessage], new: list[BaseMessage]) -> list[BaseMessage
 
 
 if TYPE_CHECKING:
+    from threadkeep.graph.message_graph import MessageGraph as MessageGraph
 
     class MessagesState(TypedDict):
         """A state with one key, the chat history. Subclass it to add keys."""
@@ -140,6 +141,10 @@ else:
     def __getattr__(name: str) -> Any:
         if name == "MessagesState":
             return globals().setdefault(name, _messages_state())
+        if name == "MessageGraph":
+            from threadkeep.graph.message_graph import MessageGraph
+
+            return MessageGraph
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def _messages_state() -> type:
