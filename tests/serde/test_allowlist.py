@@ -213,3 +213,27 @@ def test_register_takes_only_classes(wrong: Any) -> None:
 def test_register_takes_both_functions_or_neither() -> None:
     with pytest.raises(TypeError, match="give both or neither"):
         register(app.Order, to_state=lambda order: order.number)
+
+
+def test_built_in_classes_keep_their_own_form_whatever_the_list_says() -> None:
+    import numpy as np
+    from langchain_core.messages import HumanMessage
+
+    lists: list[Any] = [
+        [HumanMessage, np.ndarray, np.float64],
+        ["langchain_core.messages.human", "numpy"],
+        [("langchain_core.messages.human", "HumanMessage"), ("numpy", "ndarray")],
+    ]
+    for value in (HumanMessage("x", id="1"), np.arange(3), np.float64(1)):
+        for entries in lists:
+            assert JsonPlusSerializer(allowed_modules=entries).dumps(value) == CLOSED.dumps(value)
+
+
+def test_a_generic_model_with_its_parameters_is_allowed_with_the_model() -> None:
+    for entry in (app.Box, ("tests.serde.classes", "Box"), "tests.serde.classes"):
+        serde = JsonPlusSerializer(allowed_modules=[entry])
+        data = serde.dumps(app.IntBox(content=1))
+        assert JsonPlusSerializer(allowed_modules=[entry]).loads(data) == app.IntBox(content=1)
+        assert type(JsonPlusSerializer(allowed_modules=[entry]).loads(data)) is app.IntBox
+        with pytest.raises(DeserializationError):
+            CLOSED.loads(data)

@@ -41,11 +41,18 @@ def test_other_values_are_saved_as_ever(value: Any) -> None:
 
 
 def test_a_frame_is_refused_without_the_fallback() -> None:
-    with pytest.raises(SerializationError, match=r"DataFrame is not on the allow-list"):
+    with pytest.raises(SerializationError, match=r"DataFrame is not on the allow-list\. Save it with"):
         CLOSED.dumps_typed({"frame": FRAME})
     for value in (pd.Timestamp("2024-01-01"), pd.NaT, FRAME["a"]):
         with pytest.raises(SerializationError):
             CLOSED.dumps_typed(value)
+
+
+def test_a_frame_that_a_state_schema_names_is_pickled_all_the_same() -> None:
+    serde = PICKLING.with_msgpack_allowlist([pd.DataFrame, ("pandas", "DataFrame")])
+    assert serde.dumps_typed(FRAME)[0] == "pickle"
+    with pytest.raises(SerializationError, match=r"Save it with JsonPlusSerializer\(pickle_fallback=True\)"):
+        CLOSED.with_msgpack_allowlist([pd.DataFrame]).dumps_typed(FRAME)
 
 
 def test_a_pickle_is_not_loaded_without_the_fallback() -> None:

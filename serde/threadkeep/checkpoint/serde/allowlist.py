@@ -12,8 +12,10 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, TypeVar, overload
 
+from threadkeep.checkpoint.serde.arrays import numpy_encoder
 from threadkeep.checkpoint.serde.base import DeserializationError, SerializationError
 from threadkeep.checkpoint.serde.classes import Codec, codec_of, name_of
+from threadkeep.checkpoint.serde.langchain import langchain_encoder
 from threadkeep.checkpoint.serde.values import ENCODERS
 
 __all__ = ["AllowedModules", "Allowlist", "InvalidModuleError", "NotAllowed", "register"]
@@ -93,22 +95,25 @@ def register(
         raise TypeError(
             f"register({cls.__name__}) was given one of to_state and from_state: give both or neither"
         )
-    if cls in ENCODERS or is_plain(cls):
-        return cls
-    if to_state is None or from_state is None:
-        codec = codec_of(cls, name)
-    else:
+    if to_state is not None and from_state is not None:
         codec = Codec(cls, name or name_of(cls), to_state, from_state)
+    elif needs_no_entry(cls):
+        return cls
+    else:
+        codec = codec_of(cls, name)
     _codecs[cls] = codec
     _names[codec.name] = codec
     return cls
 
 
-def is_plain(cls: type) -> bool:
-    """Whether values of *cls* need no entry: what msgpack has itself, and TypedDicts (plain dicts)."""
-    return cls in (object, type(None), bool, int, float, str, bytes, bytearray, list, dict) or hasattr(
-        cls, "__total__"
-    )
+def needs_no_entry(cls: type) -> bool:
+    """Whether values of *cls* are saved anyway: they are plain, or of the built-in safe set."""
+    if cls in _PLAIN or cls in ENCODERS or hasattr(cls, "__total__"):  # a TypedDict: its values are dicts
+        return True
+    return langchain_encoder(cls) is not None or numpy_encoder(cls) is not None
+
+
+_PLAIN: Final = frozenset({object, type(None), bool, int, float, str, bytes, bytearray, list, dict})
 
 
 class Allowlist:
@@ -124,9 +129,11 @@ class Allowlist:
         self._pairs = frozenset(_pair(entry) for entry in self.allowed if isinstance(entry, tuple))
         self._codecs: dict[type, Codec] = {}
         self._names: dict[str, Codec] = {}
-        for entry in self.allowed:
-            if isinstance(entry, type) and not is_plain(entry) and entry not in ENCODERS:
-                self._add(_codecs.get(entry) or codec_of(entry))
+        self._classes = {
+            name_of(entry): entry
+            for entry in self.allowed
+            if isinstance(entry, type) and not needs_no_entry(entry) and not _only_pickled(entry)
+        }
 
     def extended(self, extra: AllowedModules) -> Allowlist:
         """This list and *extra*."""
@@ -135,24 +142,24 @@ class Allowlist:
     def codec_for_class(self, cls: type) -> Codec | None:
         """How to save objects of *cls*, or None if it is not allowed."""
         codec = _codecs.get(cls) or self._codecs.get(cls)
-        if codec is None and self._allows(cls):
-            codec = codec_of(cls)
-            self._add(codec)
+        if codec is None and not needs_no_entry(cls) and self._allows(cls):
+            codec = self._codecs[cls] = codec_of(cls)
         return codec
 
     def codec_for_name(self, name: str) -> Codec:
         """How to load what stored bytes call *name*. Raises `InvalidModuleError` if it is not allowed."""
         codec = _names.get(name) or self._names.get(name)
         if codec is None:
-            codec = codec_of(self._found(name))
-            self._add(codec)
+            cls = self._classes.get(name) or self._found(name)
+            codec = _codecs.get(cls) or codec_of(cls)
+            self._names[name] = codec
         return codec
 
-    def _add(self, codec: Codec) -> None:
-        self._codecs[codec.cls] = codec
-        self._names[codec.name] = codec
-
     def _allows(self, cls: Any) -> bool:
+        if _only_pickled(cls):
+            return False
+        if self._classes.get(name_of(cls)) is cls:
+            return True
         if self.everything or self._allows_name(cls.__module__, cls.__qualname__):
             return True
         # A generic pydantic model with its parameters filled in is as good as the model.
@@ -190,7 +197,12 @@ class Allowlist:
         if self.everything:
             return module in sys.modules
         known = f"{module}:{generic}"
-        return known in _names or known in self._names
+        return known in _names or known in self._names or known in self._classes
+
+
+def _only_pickled(cls: type) -> bool:
+    """Whether *cls* is one of pandas, whose objects are not what their attributes say."""
+    return cls.__module__.partition(".")[0] == "pandas"
 
 
 def full_name(cls: type) -> str:
@@ -198,8 +210,10 @@ def full_name(cls: type) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def remedy(class_name: str) -> str:
+def remedy(class_name: str, module: str = "") -> str:
     """What to do about a class that is not allowed."""
+    if module.partition(".")[0] == "pandas":
+        return "Save it with JsonPlusSerializer(pickle_fallback=True), or as value.to_dict()."
     return (
         f"Allow it with threadkeep.checkpoint.serde.jsonplus.register({class_name}),"
         f" or for one serialiser with JsonPlusSerializer(allowed_modules=[{class_name}])."

@@ -248,7 +248,9 @@ def _refuse(value: Any, pack: Pack) -> Any:
     cls = type(value)
     if cls.__module__ == "builtins":
         raise NotAllowed(f"A {cls.__name__} cannot be saved: {value!r:.80}.", value)
-    raise NotAllowed(f"{full_name(cls)} is not on the allow-list. {remedy(cls.__qualname__)}", value)
+    raise NotAllowed(
+        f"{full_name(cls)} is not on the allow-list. {remedy(cls.__qualname__, cls.__module__)}", value
+    )
 
 
 # Pickle, by explicit opt-in
