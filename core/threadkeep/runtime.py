@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, cast
-
-from typing_extensions import TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from threadkeep.config import current_task
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultTypeVar
+
     from threadkeep.types import StreamWriter
 
-ContextT = TypeVar("ContextT", default=None)
+    ContextT = DefaultTypeVar("ContextT", default=None)
+else:
+    # Defaults of type variables are for type checkers; at run time they would cost an import.
+    ContextT = TypeVar("ContextT")
 
 
 def no_stream(_chunk: Any) -> None:

@@ -143,7 +143,7 @@ class _ThreadWriter:
                 node = yield from self._node_at(ns, channel, version)
             nodes[channel] = (version, node)
         extra = {}
-        if point.others.keys() - nodes.keys():
+        if not point.others.keys() <= nodes.keys():
             for channel in point.others.keys() - nodes.keys():
                 extra[channel] = Cutter(self._codec).cut(point.others[channel]).encode(self._numbers)
         body = pack_body(point.head, [node for _, node in nodes.values()], extra)

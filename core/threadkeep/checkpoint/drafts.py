@@ -65,11 +65,17 @@ def address_of(config: Mapping[str, Any]) -> Address:
     thread_id = configurable["thread_id"]
     ns = configurable.get("checkpoint_ns") or ""
     id = configurable.get("checkpoint_id") or None
-    return Address(
-        check_name("thread_id", thread_id),
-        check_name("checkpoint_ns", ns) if ns else "",
-        check_name("checkpoint_id", id) if id is not None else None,
-    )
+    if not _is_plain(thread_id):
+        thread_id = check_name("thread_id", thread_id)
+    if ns and not _is_plain(ns):
+        ns = check_name("checkpoint_ns", ns)
+    if id is not None and not _is_plain(id):
+        id = check_name("checkpoint_id", id)
+    return Address(thread_id, ns, id)
+
+
+def _is_plain(name: Any) -> bool:
+    return type(name) is str and name.isascii() and len(name) <= NAME_MAX
 
 
 def check_name(what: str, name: object) -> str:

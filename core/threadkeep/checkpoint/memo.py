@@ -66,8 +66,9 @@ class ThreadMemo:
             del self.points[ns]
             for key in [key for key in self.lists if key[0] == ns]:
                 del self.lists[key]
-        self.known.update(news.known)
-        self._known_size += sum(map(blob_size, news.known))
+        if news.known:
+            self.known.update(news.known)
+            self._known_size += sum(map(blob_size, news.known))
         while self._known_size > known_max and self.known:
             oldest = next(iter(self.known))
             del self.known[oldest]

@@ -11,6 +11,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -253,8 +254,12 @@ class Graph:
                 file.write(image)
         return image
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/vnd.mermaid": self.draw_mermaid()}
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, str | bytes]:
+        """What a notebook shows: an image where Pillow is installed, else the Mermaid text."""
+        shown: dict[str, str | bytes] = {"text/plain": repr(self), "text/vnd.mermaid": self.draw_mermaid()}
+        with suppress(ImportError):
+            shown["image/png"] = self.draw_mermaid_png()
+        return shown
 
 
 def _node_json(node: Node) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from threadkeep.graph.draw import Edge, Graph, Node
 __all__ = ["NodeInfo", "build"]
 
 # A graph that goes round for ever has no last step. It is followed this far, as the reference does: the node
-# that runs then is drawn as the one that may end.
+# that runs then is drawn as the one that may end. (The reference also cuts off longer chains here.)
 _STEPS = 250
 
 
@@ -118,7 +118,8 @@ class _Walk:
         """The edges in drawing order: by source and target, then those to END that are only implied."""
         active = {START}
         self._step(active, first=active)
-        for self._now in range(1, _STEPS + 1):
+        for step in range(1, max(_STEPS, len(self.nodes)) + 1):
+            self._now = step
             following = self._due()
             if not following:
                 break

@@ -12,12 +12,10 @@ from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from typing_extensions import is_typeddict
-
 from threadkeep.channels.base import BaseChannel
 from threadkeep.channels.values import LastValue
 from threadkeep.constants import END, START
-from threadkeep.graph.schema import Schema
+from threadkeep.graph.schema import Schema, is_dict_class
 from threadkeep.types import Command
 
 if TYPE_CHECKING:
@@ -61,7 +59,9 @@ def input_type(func: Any) -> Any:
     hints = _type_hints(found)
     parameters = list(inspect.signature(found).parameters.values())
     hint = hints.get(parameters[0].name) if parameters else None
-    if isinstance(hint, type) and (is_typeddict(hint) or is_dataclass(hint) or hasattr(hint, "model_fields")):
+    if isinstance(hint, type) and (
+        is_dict_class(hint) or is_dataclass(hint) or hasattr(hint, "model_fields")
+    ):
         return hint if getattr(hint, "__annotations__", None) or hasattr(hint, "__mro__") else None
     return None
 
@@ -93,7 +93,7 @@ def named_types(schemas: Mapping[Any, Schema]) -> list[type]:
     found: dict[type, None] = {}
     for schema in schemas.values():
         hints = [channel.typ for channel in schema.channels.values()]
-        if isinstance(schema.type, type) and not is_typeddict(schema.type):
+        if isinstance(schema.type, type) and not is_dict_class(schema.type):
             hints.append(schema.type)
         for hint in hints:
             _collect_types(hint, found)
@@ -114,7 +114,7 @@ def _collect_types(hint: Any, found: dict[type, None]) -> None:
     )
     if custom:
         found[hint] = None
-    if fields and (custom or is_typeddict(hint)):
+    if fields and (custom or is_dict_class(hint)):
         try:
             inner = get_type_hints(hint)
         except Exception:  # a name that only a type checker can see

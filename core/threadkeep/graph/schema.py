@@ -9,8 +9,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple, NotRequired, Required, get_args, get_origin, get_type_hints
 
-from typing_extensions import ReadOnly, is_typeddict
-
 from threadkeep.channels.base import BaseChannel
 from threadkeep.channels.collect import BinaryOperatorAggregate
 from threadkeep.channels.values import LastValue
@@ -70,7 +68,9 @@ def _hints(typ: Any) -> dict[str, Any]:
 
 def _bare(hint: Any) -> Any:
     """A hint without Required, NotRequired and ReadOnly around it."""
-    while get_origin(hint) in (Required, NotRequired, ReadOnly):
+    while (origin := get_origin(hint)) in (Required, NotRequired) or getattr(
+        origin, "_name", ""
+    ) == "ReadOnly":
         hint = get_args(hint)[0]
     return hint
 
@@ -125,9 +125,14 @@ def _check_reducer(key: str, reducer: Callable[..., Any]) -> None:
 
 
 def _mapper(typ: Any) -> Callable[[dict[str, Any]], Any] | None:
-    if is_typeddict(typ) or (isinstance(typ, type) and issubclass(typ, Mapping)):
+    if is_dict_class(typ):
         return None
     return lambda values: typ(**values)
+
+
+def is_dict_class(typ: Any) -> bool:
+    """Whether a state of this type is a dict: a TypedDict (of typing or typing_extensions), or a mapping."""
+    return isinstance(typ, type) and issubclass(typ, Mapping)
 
 
 def state_fields(value: Any, keys: Mapping[str, Any]) -> list[tuple[str, Any]] | None:

@@ -1,10 +1,10 @@
-"""Running one task: call the node, evaluate its branches, retry. Threads and tasks differ only here and in
-the
-interpreters; what is decided, is decided in pure functions."""
+"""Running one task in its thread: call the node, evaluate its branches, retry.
+
+`execute_async` is its twin for an event loop; what is decided, is decided here.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Sequence
@@ -14,10 +14,9 @@ from typing import Any
 from threadkeep.config import running
 from threadkeep.errors import GraphBubbleUp, ParentCommand
 from threadkeep.interop.langchain import node_context
-from threadkeep.pregel.bind import Bound, acall, call
-from threadkeep.pregel.node import Branch, Writes
+from threadkeep.pregel.bind import call
+from threadkeep.pregel.node import Branch
 from threadkeep.pregel.task import Task
-from threadkeep.pregel.threads import call_in_thread
 from threadkeep.types import Command, RetryPolicy
 
 
@@ -33,7 +32,7 @@ def run_task(task: Task) -> None:
     while True:
         try:
             result = call_node(task)
-            task.writes = _writes(task, result)
+            task.writes = task.node.write(result)
             for branch in task.node.branches:
                 task.writes += branch.route(call(branch.path, branch_input(task, branch), task))
         except GraphBubbleUp as bubble:
@@ -50,63 +49,17 @@ def run_task(task: Task) -> None:
         return
 
 
-async def arun_task(task: Task) -> None:
-    """As `run_task`, on an event loop. A cancellation is the task's error too, and is raised."""
-    running.set(task)
-    while True:
-        try:
-            result = await acall_node(task)
-            task.writes = _writes(task, result)
-            for branch in task.node.branches:
-                given = branch_input(task, branch)
-                task.writes += branch.route(await either(branch.path, given, task))
-        except GraphBubbleUp as bubble:
-            task.error = bubble
-        except Exception as error:
-            if (wait := retry_wait(task, error)) is not None:
-                await asyncio.sleep(wait)
-                task.restart(task.attempt + 1)
-                continue
-            task.error = error
-        except BaseException as error:
-            task.error = error
-            task.done = True
-            raise
-        task.done = True
-        return
-
-
-async def either(bound: Bound, value: Any, task: Task) -> Any:
-    """The result of a callable of any colour, on an event loop."""
-    return await acall(bound, value, task) if bound.coro is not None else call(bound, value, task)
-
-
 def call_node(task: Task) -> Any:
     """What the node's function returned; a command that a subgraph sent to its parent counts as returned."""
     node_context(task)
     try:
         return call(task.node.bound, task.input, task)
     except ParentCommand as sent:
-        return _received(sent)
+        return received(sent)
 
 
-async def acall_node(task: Task) -> Any:
-    """As `call_node`, on an event loop; a sync function runs in a worker thread."""
-    if task.node.bound.coro is None:
-        return await asyncio.wrap_future(call_in_thread(call_node, task))
-    node_context(task)
-    try:
-        return await acall(task.node.bound, task.input, task)
-    except ParentCommand as sent:
-        return _received(sent)
-
-
-def _received(sent: ParentCommand) -> Command[Any]:
+def received(sent: ParentCommand) -> Command[Any]:
     return replace(sent.args[0], graph=None)
-
-
-def _writes(task: Task, result: Any) -> Writes:
-    return task.node.write(result)
 
 
 def branch_input(task: Task, branch: Branch) -> Any:

@@ -18,7 +18,7 @@ from threadkeep.pregel.apply import Written, apply_writes
 from threadkeep.pregel.bind import Bound, call
 from threadkeep.pregel.effects import Load
 from threadkeep.pregel.emit import state_writes, subgraph_config
-from threadkeep.pregel.execute import branch_input, either
+from threadkeep.pregel.execute import branch_input
 from threadkeep.pregel.plan import SPECIAL, plan, stable_namespace
 from threadkeep.pregel.run import Run
 from threadkeep.pregel.saving import save_point, save_writes
@@ -84,6 +84,8 @@ def perform(steps: Plan[T]) -> T:
 
 async def aperform(steps: Plan[T]) -> T:
     """The plan's result, with the saver's async methods."""
+    from threadkeep.pregel.execute_async import either
+
     reply: Any = None
     while True:
         try:

@@ -6,7 +6,6 @@ that threads and an event loop run the same program.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from threadkeep.constants import ERROR, INTERRUPT, START
@@ -43,6 +42,9 @@ def superstep_loop(run: Run, given: Any) -> Steps:
                 break
         if run.paused and not run.interrupts and run.parent is None:
             emit.breakpoint_reached(run)
+        if run.durability == "exit" and run.parent is not None and not (run.paused or run.graph.own_memory):
+            # The parent's task has the result: nobody can come back to what is within it.
+            run.ops.clear()
     finally:
         # Also when a node raised: what its siblings finished is kept.
         if run.ops and not run.stopped:
@@ -133,8 +135,6 @@ def _ended(run: Run, task: Task) -> bool:
     if isinstance(error, GraphInterrupt):
         _paused(run, task, error)
         return False
-    if isinstance(error, asyncio.CancelledError):
-        return True
     if isinstance(error, GraphBubbleUp):
         return True
     if isinstance(error, Exception):

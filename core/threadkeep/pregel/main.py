@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, Self, cast
-
-from typing_extensions import TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from threadkeep.channels.base import BaseChannel
 from threadkeep.channels.values import UntrackedValue
@@ -19,7 +16,6 @@ from threadkeep.pregel import history
 from threadkeep.pregel.loop import superstep_loop
 from threadkeep.pregel.node import PregelNode
 from threadkeep.pregel.run import Chunk, Run
-from threadkeep.pregel.run_asyncio import adrive
 from threadkeep.pregel.run_threads import drive
 from threadkeep.pregel.start import StreamSettings, start_run
 from threadkeep.pregel.threads import pool
@@ -34,10 +30,16 @@ from threadkeep.types import (
     StreamMode,
 )
 
-StateT = TypeVar("StateT", default=Any)
-ContextT = TypeVar("ContextT", default=None)
-InputT = TypeVar("InputT", default=Any)
-OutputT = TypeVar("OutputT", default=Any)
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as DefaultTypeVar
+
+    StateT = DefaultTypeVar("StateT", default=Any)
+    ContextT = DefaultTypeVar("ContextT", default=None)
+    InputT = DefaultTypeVar("InputT", default=Any)
+    OutputT = DefaultTypeVar("OutputT", default=Any)
+else:
+    # Defaults of type variables are for type checkers; at run time they would cost an import.
+    StateT, ContextT, InputT, OutputT = map(TypeVar, ("StateT", "ContextT", "InputT", "OutputT"))
 
 Version = Literal["v1", "v2"]
 """Form of chunks and results: bare values, or dicts and `GraphOutput`."""
@@ -172,6 +174,8 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
             config, context, settings, output_keys or self.stream_channels,
             interrupt_before, interrupt_after, durability,
         )  # fmt: skip
+        from threadkeep.pregel.run_asyncio import adrive
+
         driven = adrive(run, superstep_loop(run, input), chunks, settings.live)
         try:
             async for chunk in driven:
@@ -240,6 +244,8 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
             )  # fmt: skip
             return collected([chunk async for chunk in chunks], stream_mode, version)
         run, _ = self._start(config, context, None, keys, interrupt_before, interrupt_after, durability)
+        from threadkeep.pregel.run_asyncio import adrive
+
         async for _ in adrive(run, superstep_loop(run, input), None, False):
             raise AssertionError("a run without consumers has no chunks")
         return result_of(run, run.result, version)
@@ -321,6 +327,8 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         **kwargs: Any,
     ) -> list[Any]:
         """As `batch`."""
+        import asyncio
+
         configs = _configs(inputs, config)
         limit = configs[0].get("max_concurrency") if configs else None
         gate = asyncio.Semaphore(limit or len(configs) or 1)
@@ -440,7 +448,7 @@ def _configs(
     inputs: Sequence[Any], config: RunnableConfig | Sequence[RunnableConfig] | None
 ) -> list[RunnableConfig]:
     if config is None or isinstance(config, Mapping):
-        return [cast(RunnableConfig, config or {})] * len(inputs)
+        return [config or {}] * len(inputs)
     if len(config) != len(inputs):
         raise ValueError(f"There are {len(inputs)} inputs and {len(config)} configs.")
     return list(config)

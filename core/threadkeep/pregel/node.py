@@ -70,7 +70,7 @@ class PregelNode:
 
     async def ainvoke(self, input: Any, config: Any = None) -> Any:
         """The result of the node's function for `input`."""
-        from threadkeep.pregel.execute import acall_node
+        from threadkeep.pregel.execute_async import acall_node
         from threadkeep.pregel.task import detached_task
 
         return await acall_node(detached_task(self, input, config))

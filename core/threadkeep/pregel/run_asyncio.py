@@ -14,10 +14,11 @@ from contextvars import Context, copy_context
 from typing import Any, NamedTuple
 
 from threadkeep.pregel.effects import Cancel, Done, Effect, Execute, Load, Save, Steps, advance
-from threadkeep.pregel.execute import arun_task, is_async, run_task
+from threadkeep.pregel.execute import is_async, run_task
+from threadkeep.pregel.execute_async import arun_task
 from threadkeep.pregel.run import Chunk, Run
 from threadkeep.pregel.run_threads import NOT_YET, step_timeout
-from threadkeep.pregel.saver_queue import TaskSaves
+from threadkeep.pregel.saves_async import TaskSaves
 from threadkeep.pregel.task import Task
 from threadkeep.pregel.threads import call_in_thread
 from threadkeep.pregel.workers import Workers

@@ -12,7 +12,7 @@ from typing import Any, Final
 from threadkeep.pregel.effects import Cancel, Done, Effect, Execute, Load, Save, Steps, advance
 from threadkeep.pregel.execute import run_task
 from threadkeep.pregel.run import Chunk, Run
-from threadkeep.pregel.saver_queue import ThreadSaves
+from threadkeep.pregel.saves import ThreadSaves
 from threadkeep.pregel.task import Task
 from threadkeep.pregel.workers import Workers
 

@@ -116,7 +116,9 @@ def start_run(
     """
     given = config.get(CONF) if config else None
     parent: Any = (given or {}).get(CONFIG_KEY_TASK) or running.get()
-    if parent is not None and not getattr(parent.run, "graph", None):
+    detached = given is not None and "thread_id" in given and CONFIG_KEY_TASK not in given
+    if parent is not None and (detached or not getattr(parent.run, "graph", None)):
+        # A node that names a thread starts a run of its own there; a node called alone has no run at all.
         parent = None
     if parent is None:
         merged = merge_configs(inherited_config() if config is None else None, graph.config, config)
@@ -199,7 +201,7 @@ def _nested_namespace(run: Run, parent: Task) -> str:
         return ""
     ns = parent.ns
     if run.graph.own_memory:
-        return stable_namespace(ns)
+        ns = stable_namespace(ns)
     count = parent.nested_runs
     parent.nested_runs += 1
     return f"{ns}{NS_SEP}{count}" if count else ns

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _THREADS = 4096
 """Never reached in practice: a step inside a step inside a step must not wait for a free thread."""
@@ -18,6 +20,9 @@ def pool() -> ThreadPoolExecutor:
     """The shared threads."""
     global _pool
     if _pool is None:
+        # Imported with the first thread: it costs as much as a third of the engine's import.
+        from concurrent.futures import ThreadPoolExecutor
+
         _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="threadkeep")
     return _pool
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import ormsgpack
+
 from threadkeep.checkpoint.serde.base import SerializerProtocol
+from threadkeep.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 __all__ = ["Blob", "Codec", "blob_data", "blob_size"]
 
@@ -30,33 +33,41 @@ class Codec:
     row. Found out by trying; an encrypting one is not, and small elements are stored one by one.
     """
 
-    __slots__ = ("_dumps", "_loads", "joinable")
+    __slots__ = ("_dumps", "_loads", "dump", "joinable", "load")
+
+    dump: Callable[[Any], Blob]
+    """Gives a value's bytes."""
+    load: Callable[[Blob], Any]
+    """Gives the value of its bytes."""
 
     def __init__(self, serde: SerializerProtocol) -> None:
         self._dumps = serde.dumps_typed
         self._loads = serde.loads_typed
-        self.joinable = self._is_joinable()
+        if type(serde) is JsonPlusSerializer:
+            self.joinable = True
+            self.dump, self.load = _functions_of(serde)
+        else:
+            self.joinable = self._is_joinable()
+            self.dump, self.load = self._dump_any, self._load_any
 
-    def dump(self, value: Any) -> Blob:
-        """A value's bytes."""
+    def _dump_any(self, value: Any) -> Blob:
         tag, data = self._dumps(value)
         return data if tag == "msgpack" else (tag, data)
 
+    def _load_any(self, blob: Blob) -> Any:
+        return self._loads(("msgpack", blob) if isinstance(blob, bytes) else blob)
+
     def dump_element(self, value: Any) -> Blob:
         """A list element's bytes; always msgpack if the serialiser is joinable."""
-        tag, data = self._dumps(value)
-        if tag == "msgpack":
-            return data
-        return self._dumps([value])[1][1:] if self.joinable else (tag, data)
+        blob = self.dump(value)
+        if isinstance(blob, bytes) or not self.joinable:
+            return blob
+        return self._dumps([value])[1][1:]
 
     def dump_run(self, values: Sequence[Any]) -> bytes:
         """The bytes of fewer than 65,536 elements in a row. Only for a joinable serialiser."""
         data = self._dumps(list(values))[1]
         return data[1 if len(values) < 16 else 3 :]
-
-    def load(self, blob: Blob) -> Any:
-        """The value of its bytes."""
-        return self._loads(("msgpack", blob) if isinstance(blob, bytes) else blob)
 
     def load_run(self, count: int, parts: Sequence[bytes]) -> list[Any]:
         """The list of `count` elements whose bytes, in a row, are `parts`. Only for a joinable serialiser."""
@@ -79,3 +90,24 @@ class Codec:
             )
         except Exception:  # a serialiser of any kind: what it cannot do is no error here
             return False
+
+
+_SCALAR = frozenset({str, int, float, bool, type(None)})
+
+
+def _functions_of(serde: JsonPlusSerializer) -> tuple[Callable[[Any], Blob], Callable[[Blob], Any]]:
+    """Our own serialiser's untagged functions, with a short way for the values that are msgpack anyway."""
+    dumps, loads, loads_typed, packb = serde.dumps, serde.loads, serde.loads_typed, ormsgpack.packb
+
+    def dump(value: Any) -> Blob:
+        if type(value) in _SCALAR:
+            try:
+                return packb(value)
+            except TypeError:  # a large number, or text with a lone surrogate
+                return dumps(value)
+        return dumps(value)
+
+    def load(blob: Blob) -> Any:
+        return loads(blob) if isinstance(blob, bytes) else loads_typed(blob)
+
+    return dump, load
