@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -242,6 +243,17 @@ def test_a_graph_is_extended_under_a_prefix_and_trimmed_at_both_ends() -> None:
     assert list(short.nodes) == ["a", "b"]
 
 
-def test_a_notebook_gets_the_mermaid_text() -> None:
+def test_a_notebook_gets_the_mermaid_text_and_an_image() -> None:
     drawn = drawing("linear")
-    assert drawn._repr_mimebundle_()["text/vnd.mermaid"] == drawn.draw_mermaid()
+    assert drawn._repr_mimebundle_() == {
+        "text/plain": repr(drawn),
+        "text/vnd.mermaid": drawn.draw_mermaid(),
+        "image/png": drawn.draw_mermaid_png(),
+    }
+
+
+def test_a_long_chain_is_drawn_to_its_end() -> None:
+    names = ["__start__", *(f"n{number}" for number in range(400))]
+    drawn = build({name: NodeInfo() for name in names[1:]}, list(itertools.pairwise(names)))
+    assert len(drawn.edges) == 401
+    assert drawn.draw_ascii().count("| n") == 400
