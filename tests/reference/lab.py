@@ -184,6 +184,13 @@ class Runner:
     def state(self, *args: Any, **kwargs: Any) -> Any:
         return self._call("get_state", *args, **kwargs)
 
+    def error_or_state(self, config: Any) -> Any:
+        """The open questions of a thread, or the plain error that reading it gives."""
+        try:
+            return list(self.state(config).interrupts)
+        except Exception as error:
+            return plain_error(error, ())
+
     def history(self, *args: Any, **kwargs: Any) -> list[Any]:
         return self._list("get_state_history", *args, **kwargs)
 

@@ -213,8 +213,8 @@ def join_of_a_node_that_runs_twice(lab: Lab) -> Any:
 def langchain_runnables_as_nodes(lab: Lab) -> Any:
     from langchain_core.runnables import RunnableLambda
 
-    first = RunnableLambda(lambda s: {"x": s["x"] + 1})
-    second = RunnableLambda(lambda s: {"x": s["x"] * 10}) | RunnableLambda(lambda s: {**s, "log": ["r"]})
+    first: Any = RunnableLambda(lambda s: {"x": s["x"] + 1})
+    second: Any = RunnableLambda(lambda s: {"x": s["x"] * 10}) | RunnableLambda(lambda s: {**s, "log": ["r"]})
     graph = _graph(lab, State, ("first", first), ("second", second))
     return graph.stream({"x": 1, "log": []}, stream_mode=["values", "updates"])
 
