@@ -29,12 +29,15 @@ Codes are part of the stored form: never renumber one, never give one a second m
 
 from __future__ import annotations
 
+import os
 import re
 import struct
+import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any, Final
@@ -278,14 +281,30 @@ def _encode_zone(value: ZoneInfo, pack: Pack) -> Ext:
     return Ext(17, value.key.encode())
 
 
-_ZONE_KEY = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+_zones: dict[str, ZoneInfo] = {}
 
 
 def _decode_zone(data: bytes, unpack: Unpack) -> ZoneInfo:
     key = data.decode()
-    if not _ZONE_KEY.fullmatch(key):  # a key names a file of the time zone database
-        raise ValueError(f"no key of a time zone: {key!r}")
-    return ZoneInfo(key)
+    zone = _zones.get(key)
+    if zone is None:
+        if not _is_zone(key):
+            raise ValueError(f"no key of a time zone: {key!r}")
+        zone = _zones[key] = ZoneInfo(key)
+    return zone
+
+
+def _is_zone(key: str) -> bool:
+    """Whether *key* is a time zone of this machine. `ZoneInfo` alone would import what it names."""
+    if not re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", key):
+        return False
+    if any(os.path.isfile(os.path.join(folder, key)) for folder in zoneinfo.TZPATH):
+        return True
+    if find_spec("tzdata") is None:
+        return False
+    from importlib.resources import files
+
+    return key in files("tzdata").joinpath("zones").read_text().split()
 
 
 # Identifiers, places, patterns
