@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, Self, TypedDict, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    Self,
+    TypedDict,
+    TypeVar,
+    cast,
+)
 
 from threadkeep.channels.base import MISSING
 from threadkeep.checkpoint.ids import uuid6
@@ -210,6 +222,8 @@ class BaseCheckpointSaver(Generic[V]):
     """
 
     serde: SerializerProtocol
+    blocking: ClassVar[bool] = True
+    """Whether `commit` waits for a disk or a network, so that another thread can use the time."""
 
     def __init__(self, *, serde: SerializerProtocol | None = None) -> None:
         if serde is None:

@@ -6,7 +6,7 @@ import threading
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from threadkeep.checkpoint.commits import Commit, OnConflict
 from threadkeep.checkpoint.memo import Learned
@@ -52,6 +52,8 @@ class InMemorySaver(PlannedSaver):
 
     May be used from many threads. Also a context manager, which does nothing.
     """
+
+    blocking: ClassVar[bool] = False
 
     def __init__(self, *, serde: SerializerProtocol | None = None, on_conflict: OnConflict = "fork") -> None:
         super().__init__(serde=serde, on_conflict=on_conflict)

@@ -54,7 +54,7 @@ class Run:
     """One run. See the module."""
 
     __slots__ = (
-        "_answer", "_answer_lock", "_run_key", "after", "answers", "before", "channels", "checkpoint_id",
+        "_answer", "_answer_lock", "_run_key", "address", "after", "answers", "before", "channels", "checkpoint_id",
         "chunks", "config",
         "context", "durability", "explicit_id", "fork", "graph", "interrupts", "last_output", "live",
         "max_version", "metadata",
@@ -111,6 +111,8 @@ class Run:
         self.step = -1
         self.stop = 0
         self.checkpoint_id = ""
+        self.address: RunnableConfig | None = None
+        """Where the saver keeps the run; made with the first save."""
         self.parent_id: str | None = None
         self.saved_id: str | None = None
         """The newest checkpoint that was handed to the saver: the parent of the next."""

@@ -35,6 +35,7 @@ class ThreadSaves:
         self._lock = threading.Lock()
         self._ops: Ops = []
         self._busy = False
+        self._since = 0.0
         self._worker: Future[None] | None = None
 
     def save(self, ops: Ops, wait: bool) -> None:
@@ -42,6 +43,9 @@ class ThreadSaves:
 
         Raises what an earlier or this save raised.
         """
+        if not (wait or self._saver.blocking):
+            self._keep(ops)
+            return
         worker = self._worker
         if worker is not None and (wait or worker.done()):
             worker.result()
@@ -55,6 +59,16 @@ class ThreadSaves:
         if self._worker is not worker and self._worker is not None:
             self._worker.result()
         if ops:
+            self._saver.commit(ops)
+
+    def _keep(self, ops: Ops) -> None:
+        """As `save`, for a saver that waits for nothing: a thread would only take its time from this one."""
+        now = time.monotonic()
+        if not self._ops:
+            self._since = now
+        self._ops.extend(ops)
+        if now - self._since > LINGER:
+            ops, self._ops = self._ops, []
             self._saver.commit(ops)
 
     def start(self) -> None:

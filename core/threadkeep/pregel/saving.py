@@ -19,16 +19,22 @@ CHECKPOINT_VERSION = 4
 
 def save_config(run: Run, checkpoint_id: str | None) -> RunnableConfig:
     """The address that the saver gets: the thread, the namespace, and the checkpoint to continue."""
-    configurable: dict[str, Any] = {
-        **{key: value for key, value in (run.config.get(CONF) or {}).items() if not key.startswith("__")},
-        "thread_id": run.thread_id,
-        "checkpoint_ns": run.ns,
-    }
-    configurable.pop("checkpoint_id", None)
+    if run.address is None:
+        run.address = _address(run)
+    configurable = run.address[CONF]
     if checkpoint_id:
-        configurable["checkpoint_id"] = checkpoint_id
+        configurable = {**configurable, "checkpoint_id": checkpoint_id}
     if run.fork:
-        configurable[CONFIG_KEY_FORK] = True
+        configurable = {**configurable, CONFIG_KEY_FORK: True}
+    return {**run.address, CONF: configurable}
+
+
+def _address(run: Run) -> RunnableConfig:
+    """What all addresses of the run share. The saver takes metadata from it too."""
+    given = run.config.get(CONF) or {}
+    configurable = {key: value for key, value in given.items() if not key.startswith("__")}
+    configurable.pop("checkpoint_id", None)
+    configurable.update(thread_id=run.thread_id, checkpoint_ns=run.ns)
     config: RunnableConfig = {CONF: configurable}
     if metadata := run.config.get("metadata"):
         config["metadata"] = metadata
