@@ -18,7 +18,7 @@ from threadkeep.checkpoint.serde.classes import Codec, codec_of, name_of
 from threadkeep.checkpoint.serde.langchain import langchain_encoder
 from threadkeep.checkpoint.serde.values import ENCODERS
 
-__all__ = ["AllowedModules", "Allowlist", "InvalidModuleError", "NotAllowed", "register"]
+__all__ = ["AllowedModules", "Allowlist", "InvalidModuleError", "NotAllowedError", "register"]
 
 AllowedModules = Iterable[str | tuple[str, ...] | type]
 """Module names, `(module, class name)` pairs, classes."""
@@ -36,7 +36,7 @@ class InvalidModuleError(DeserializationError):
         super().__init__(message, type_name=type_name)
 
 
-class NotAllowed(SerializationError):
+class NotAllowedError(SerializationError):
     """A value's class is not on the allow-list; `part` is that value, `path` where in the whole it stands."""
 
     def __init__(self, message: str, part: object) -> None:

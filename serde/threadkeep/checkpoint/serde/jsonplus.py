@@ -22,7 +22,7 @@ from threadkeep.checkpoint.serde.allowlist import (
     AllowedModules,
     Allowlist,
     InvalidModuleError,
-    NotAllowed,
+    NotAllowedError,
     allowlist_from,
     full_name,
     register,
@@ -44,7 +44,7 @@ from threadkeep.checkpoint.serde.wire import (
     make_unpack,
 )
 
-__all__ = ["AllowedModules", "InvalidModuleError", "JsonPlusSerializer", "NotAllowed", "register"]
+__all__ = ["AllowedModules", "InvalidModuleError", "JsonPlusSerializer", "NotAllowedError", "register"]
 
 _NOT_GIVEN: Final[None] = None
 _SCALARS: Final = (str, int, float, bytes)
@@ -145,7 +145,7 @@ class JsonPlusSerializer(SerializerProtocol):
                 return self._pack(obj)
             except Unusual:
                 return self._pack_carefully(obj)
-        except NotAllowed as error:
+        except NotAllowedError as error:
             error.found_at(path_of(error.part, obj))
             raise
         except SerializationError:
@@ -247,8 +247,8 @@ def _plain_encoder(plain: type) -> Encoder:
 def _refuse(value: Any, pack: Pack) -> Any:
     cls = type(value)
     if cls.__module__ == "builtins":
-        raise NotAllowed(f"A {cls.__name__} cannot be saved: {value!r:.80}.", value)
-    raise NotAllowed(
+        raise NotAllowedError(f"A {cls.__name__} cannot be saved: {value!r:.80}.", value)
+    raise NotAllowedError(
         f"{full_name(cls)} is not on the allow-list. {remedy(cls.__qualname__, cls.__module__)}", value
     )
 
@@ -262,7 +262,9 @@ def _encode_pickle(value: Any, pack: Pack) -> Ext:
     try:
         return Ext(36, pickle.dumps(value))
     except Exception as error:  # pickle raises what it likes
-        raise NotAllowed(f"A {full_name(type(value))} cannot even be pickled: {error}.", value) from error
+        raise NotAllowedError(
+            f"A {full_name(type(value))} cannot even be pickled: {error}.", value
+        ) from error
 
 
 def _decode_pickle(data: bytes, unpack: Unpack) -> Any:
