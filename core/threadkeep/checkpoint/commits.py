@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from threadkeep.checkpoint.base import SavePoint, SaveWrites
 from threadkeep.checkpoint.drafts import Draft, PointDraft, WritesDraft, draft
 from threadkeep.checkpoint.memo import Learned, Memos, PointMemo, ThreadMemo
-from threadkeep.checkpoint.objects import Blob, Codec, Cutter, ListTree, Node, inherit
+from threadkeep.checkpoint.objects import Blob, Codec, Cutter, ListTree, Node, Tree, inherit
 from threadkeep.checkpoint.records import Body, Writes, body_of, pack_body, pack_writes, writes_of
 from threadkeep.checkpoint.requests import (
     AddObjects,
+    AddRows,
     AddThread,
-    AddWrites,
     FindObjects,
     FindThread,
     HasChild,
     Head,
+    NewPoint,
+    NewWrites,
     Page,
     Plan,
-    PutPoint,
+    PointRow,
     ReadPoint,
     ReadWrites,
     SetWrites,
     ThreadRow,
+    WritesRow,
 )
 from threadkeep.errors import ConcurrentUpdateError, ThreadDeletedError
 
@@ -64,7 +67,7 @@ class Commit:
             threads.setdefault(each.address.thread_id, []).append(i)
         news = []
         for thread_id, places in threads.items():
-            row: ThreadRow | None = yield FindThread(thread_id)
+            row: ThreadRow | None = yield FindThread(thread_id, self._drafts[places[0]].address.ns)
             if row is None:
                 row = yield AddThread(thread_id)
             drafts: list[Draft] = [self._drafts[i] for i in places]
@@ -97,7 +100,7 @@ class _Numbers:
 
 
 class _ThreadWriter:
-    """Stores drafts of one thread."""
+    """Stores drafts of one thread: collects rows, and hands them over together."""
 
     def __init__(
         self, thread_id: str, row: ThreadRow, memo: ThreadMemo | None, codec: Codec, on_conflict: OnConflict
@@ -111,48 +114,77 @@ class _ThreadWriter:
         self._points: dict[str, PointMemo] = {}
         self._trees: dict[tuple[str, str], ListTree] = {}
         self._diverged: list[str] = []
+        self._new_points: list[NewPoint] = []
+        self._new_writes: list[NewWrites] = []
 
     def store(self, drafts: Sequence[Draft]) -> Plan[Learned]:
         numbers, row = self._numbers, self._row
         if row.next > 1 and (unknown := {b: 0 for b in _blobs(drafts) if numbers.lacks(b)}):
             numbers.found = yield FindObjects(row.no, list(unknown))
         for each in drafts:
-            if isinstance(each, PointDraft):
+            if type(each) is PointDraft:
                 yield from self._put_point(each)
-            else:
-                yield from self._put_writes(each)
+            elif type(each) is WritesDraft:
+                if row.grave:
+                    yield from self._check_target(each)
+                self._put_writes(each)
+        yield from self._flush()
         if numbers.fresh:
             yield AddObjects(row.no, numbers.first, list(numbers.fresh))
+        known = {**numbers.found, **numbers.fresh} if numbers.fresh or numbers.found else {}
         lists = {key: memo for key, tree in self._trees.items() if (memo := tree.memo())}
-        known = {**numbers.found, **numbers.fresh}
         return Learned(self._thread_id, row.no, row.epoch, lists, self._points, known, self._diverged)
 
+    def _flush(self) -> Plan[None]:
+        """Stores the rows collected so far, so that a request can find them."""
+        if not self._new_points and not self._new_writes:
+            return
+        writes = self._new_writes
+        there: list[int] = yield AddRows(self._row.no, self._new_points, writes)
+        self._new_points, self._new_writes = [], []
+        for i in there:
+            ns, id, task, body = writes[i]
+            old: WritesRow = (yield ReadWrites(self._row.no, ns, id, task))[0]
+            yield SetWrites(self._row.no, ns, id, task, _merged(writes_of(old.body), writes_of(body)))
+
     def _put_point(self, point: PointDraft) -> Plan[None]:
-        no, (_, ns, parent) = self._row.no, point.address
-        yield from self._check_parent(point)
-        inherited = yield from self._nodes_of(ns, parent)
+        _, ns, parent = point.address
+        mine = self._points.get(ns)
+        head: str | None
+        if mine is not None:
+            head = mine.id
+        else:
+            head = self._row.head if ns == self._row.head_ns else (yield Head(self._row.no, ns))
+        if parent != head or self._row.grave:
+            yield from self._flush()
+            yield from self._check_parent(point, head)
+        memo = mine or self._remembered.get(ns)
+        if memo is not None and memo.id == parent:
+            inherited = memo.nodes
+        else:
+            inherited = yield from self._nodes_of(ns, parent)
         nodes: dict[str, tuple[Any, Node]] = {}
+        fresh, numbers = point.fresh, self._numbers
         for channel, version in point.versions.items():
-            if channel in point.fresh:
-                node = self._encode(ns, channel, point.fresh[channel])
+            if channel in fresh:
+                node = self._encode(ns, channel, fresh[channel])
             elif (old := inherited.get(channel)) is not None and old[0] == version:
-                node = inherit(old[1], self._numbers)
-            elif channel in point.others:
-                node = Cutter(self._codec).cut(point.others[channel]).encode(self._numbers)
+                node = old[1] and inherit(old[1], numbers)
             else:
-                node = yield from self._node_at(ns, channel, version)
+                node = yield from self._other_node(point, channel, version)
             nodes[channel] = (version, node)
-        extra = {}
-        if not point.others.keys() <= nodes.keys():
-            for channel in point.others.keys() - nodes.keys():
-                extra[channel] = Cutter(self._codec).cut(point.others[channel]).encode(self._numbers)
+        extra = {
+            channel: self._encode(ns, channel, Cutter(self._codec).cut(value))
+            for channel, value in (() if point.others.keys() <= nodes.keys() else point.others.items())
+            if channel not in nodes
+        }
         body = pack_body(point.head, [node for _, node in nodes.values()], extra)
-        yield PutPoint(no, ns, point.id, parent, body)
+        self._new_points.append((ns, point.id, parent, body))
         self._points[ns] = PointMemo(point.id, nodes)
 
-    def _encode(self, ns: str, channel: str, tree: Any) -> Node:
-        if tree is None:
-            return None
+    def _encode(self, ns: str, channel: str, tree: Tree | None) -> Node:
+        if tree is None or isinstance(tree, bytes):
+            return tree
         if type(tree) is ListTree:
             self._trees[ns, channel] = tree
         return tree.encode(self._numbers)
@@ -161,28 +193,31 @@ class _ThreadWriter:
         """The nodes of a checkpoint, by channel, with their versions; none if it is not there."""
         if id is None:
             return {}
-        for memo in (self._points.get(ns), self._remembered.get(ns)):
-            if memo is not None and memo.id == id:
-                return memo.nodes
-        row = yield ReadPoint(self._row.no, ns, id)
+        yield from self._flush()
+        row: PointRow | None = yield ReadPoint(self._row.no, ns, id)
         return _versioned(body_of(row.body)) if row else {}
 
-    def _node_at(self, ns: str, channel: str, version: Any) -> Plan[Node]:
-        """The node of a channel at a version, of the newest checkpoint that has it."""
+    def _other_node(self, point: PointDraft, channel: str, version: Any) -> Plan[Node]:
+        """The node of a channel that was not written and that the parent does not have at this version.
+
+        The value is taken where the checkpoint has it, else from the newest checkpoint that has the version.
+        """
+        ns = point.address.ns
+        if channel in point.others:
+            return self._encode(ns, channel, Cutter(self._codec).cut(point.others[channel]))
+        yield from self._flush()
         after = None
         while rows := (yield Page(self._row.no, ns, after, _PAGE)):
             for row in rows:
                 old = _versioned(body_of(row.body)).get(channel)
                 if old is not None and old[0] == version:
-                    return inherit(old[1], self._numbers)
+                    return old[1] and inherit(old[1], self._numbers)
             after = (rows[-1].id, rows[-1].no, rows[-1].ns)
         return None
 
-    def _check_parent(self, point: PointDraft) -> Plan[None]:
+    def _check_parent(self, point: PointDraft, head: str | None) -> Plan[None]:
         """Refuses late writes of deleted threads; refuses or notes a parent that is not the head."""
         no, (thread_id, ns, parent) = self._row.no, point.address
-        mine = self._points.get(ns)
-        head = mine.id if mine else (yield Head(no, ns))
         if self._row.grave and (parent is None or parent != head):
             yield from self._check_alive(point)
         if parent == head or head is None or head == point.id or point.fork:
@@ -203,27 +238,29 @@ class _ThreadWriter:
         elif any(_is_older(id, self._row.grave) for id in point.parents.values()):
             raise ThreadDeletedError(thread_id)
 
-    def _put_writes(self, writes: WritesDraft) -> Plan[None]:
-        no, (thread_id, ns, id) = self._row.no, writes.address
-        assert id is not None  # the draft refuses it
-        mine = self._points.get(ns)
-        if self._row.grave and not (mine and mine.id == id) and (yield ReadPoint(no, ns, id)) is None:
+    def _check_target(self, writes: WritesDraft) -> Plan[None]:
+        thread_id, ns, id = writes.address
+        yield from self._flush()
+        if (yield ReadPoint(self._row.no, ns, id)) is None:
             raise ThreadDeletedError(thread_id)
-        entries = {
-            place: (place, channel, tree.encode(self._numbers)) for place, channel, tree in writes.entries
-        }
-        body = pack_writes(Writes(writes.path, list(entries.values())))
-        if (yield AddWrites(no, ns, id, writes.task, body)):
-            return
-        row = (yield ReadWrites(no, ns, id, writes.task))[0]
-        path, stored = writes_of(row.body)
-        merged = {place: (place, channel, node) for place, channel, node in stored}
-        for place, entry in entries.items():
-            if place < 0:
-                merged[place] = entry
-            else:
-                merged.setdefault(place, entry)
-        yield SetWrites(no, ns, id, writes.task, pack_writes(Writes(path, list(merged.values()))))
+
+    def _put_writes(self, writes: WritesDraft) -> None:
+        _, ns, id = writes.address
+        places: dict[int, tuple[int, str, Node]] = {}
+        for place, channel, tree in writes.entries:
+            node = tree if isinstance(tree, bytes) else tree.encode(self._numbers)
+            places[place] = (place, channel, node)
+        body = pack_writes(Writes(writes.path, list(places.values())))
+        self._new_writes.append((ns, cast("str", id), writes.task, body))
+
+
+def _merged(old: Writes, new: Writes) -> bytes:
+    """What counts of writes said twice: the first at each place, but the last at the fixed ones."""
+    places = {place: (place, channel, node) for place, channel, node in old.entries}
+    for place, channel, node in new.entries:
+        if place < 0 or place not in places:
+            places[place] = (place, channel, node)
+    return pack_writes(Writes(old.path, list(places.values())))
 
 
 def _divergence(point: PointDraft, sibling: str) -> str:
@@ -241,7 +278,7 @@ def _blobs(drafts: Sequence[Draft]) -> Iterator[Blob]:
     for each in drafts:
         trees = each.fresh.values() if isinstance(each, PointDraft) else [tree for _, _, tree in each.entries]
         for tree in trees:
-            if tree is not None:
+            if tree is not None and not isinstance(tree, bytes):
                 yield from tree.blobs()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -14,8 +15,8 @@ from threadkeep.checkpoint.objects import NODE_TAG, Blob
 from threadkeep.checkpoint.planned import PlannedSaver
 from threadkeep.checkpoint.requests import (
     AddObjects,
+    AddRows,
     AddThread,
-    AddWrites,
     AllRows,
     Copy,
     DropObjects,
@@ -25,10 +26,10 @@ from threadkeep.checkpoint.requests import (
     FindThread,
     HasChild,
     Head,
+    NewPoint,
     Page,
     Plan,
     PointRow,
-    PutPoint,
     ReadObjects,
     ReadPoint,
     ReadWrites,
@@ -129,13 +130,13 @@ class _Memory:
         self._threads: dict[int, _Thread] = {}
         self._undo: list[Callable[[], object]] = []
         self._answers: dict[type, Callable[[Any], Any]] = {
-            FindThread: self._find_thread, AddThread: self._add_thread, Head: self._head, ReadPoint:
-            self._read_point, HasChild: self._has_child, PutPoint: self._put_point, ReadWrites:
-            self._read_writes, AddWrites: self._add_writes, SetWrites: self._set_writes, FindObjects:
-            self._find_objects, AddObjects: self._add_objects, ReadObjects: self._read_objects, Page:
-            self._page, ThreadNumbers: self._thread_numbers, AllRows: self._all_rows, DropPoints:
-            self._drop_points, DropObjects: self._drop_objects, Touch: self._touch, DropThread:
-            self._drop_thread, Copy: self._copy,
+            FindThread: self._find_thread, AddThread: self._add_thread, Head: self._head,
+            ReadPoint: self._read_point, HasChild: self._has_child, ReadWrites: self._read_writes,
+            AddRows: self._add_rows, SetWrites: self._set_writes, FindObjects: self._find_objects,
+            AddObjects: self._add_objects, ReadObjects: self._read_objects, Page: self._page,
+            ThreadNumbers: self._thread_numbers, AllRows: self._all_rows, DropPoints: self._drop_points,
+            DropObjects: self._drop_objects, Touch: self._touch, DropThread: self._drop_thread,
+            Copy: self._copy,
         }  # fmt: skip
 
     def run(self, plan: Plan[T]) -> T:
@@ -154,7 +155,12 @@ class _Memory:
 
     def _find_thread(self, ask: FindThread) -> ThreadRow | None:
         thread = self._names.get(ask.thread_id)
-        return thread.row() if thread else None
+        if thread is None:
+            return None
+        order = thread.order.get(ask.ns) if ask.ns is not None else None
+        return ThreadRow(
+            thread.no, thread.epoch, thread.grave, thread.next, order[-1] if order else None, ask.ns
+        )
 
     def _add_thread(self, ask: AddThread) -> ThreadRow:
         thread = _Thread(len(self._threads) + 1, ask.thread_id)
@@ -177,29 +183,40 @@ class _Memory:
         rows = self._threads[ask.no].points.get(ask.ns, {})
         return next((row.id for row in rows.values() if row.parent == ask.id), None)
 
-    def _put_point(self, ask: PutPoint) -> None:
-        thread = self._threads[ask.no]
-        rows = thread.points.setdefault(ask.ns, {})
-        order = thread.order.setdefault(ask.ns, [])
-        old = rows.get(ask.id)
-        if old is None:
-            insort(order, ask.id)
-            self._undo += (lambda: rows.pop(ask.id), lambda: order.remove(ask.id))
-        else:
-            self._undo.append(lambda: rows.update({ask.id: old}))
-        rows[ask.id] = PointRow(thread.no, thread.name, ask.ns, ask.id, ask.parent, ask.body)
-
     def _read_writes(self, ask: ReadWrites) -> list[WritesRow]:
         tasks = self._threads[ask.no].writes.get((ask.ns, ask.id), {})
         return [WritesRow(task, body) for task, body in tasks.items() if ask.task in (None, task)]
 
-    def _add_writes(self, ask: AddWrites) -> bool:
-        tasks = self._threads[ask.no].writes.setdefault((ask.ns, ask.id), {})
-        if ask.task in tasks:
-            return False
-        tasks[ask.task] = ask.body
-        self._undo.append(lambda: tasks.pop(ask.task))
-        return True
+    def _add_rows(self, ask: AddRows) -> list[int]:
+        thread = self._threads[ask.no]
+        for point in ask.points:
+            self._put_point(thread, point)
+        there = []
+        for i, (ns, id, task, body) in enumerate(ask.writes):
+            tasks = thread.writes.setdefault((ns, id), {})
+            if task in tasks:
+                there.append(i)
+            else:
+                tasks[task] = body
+                self._undo.append(partial(tasks.pop, task))
+        return there
+
+    def _put_point(self, thread: _Thread, point: NewPoint) -> None:
+        ns, id, parent, body = point
+        rows = thread.points.get(ns)
+        if rows is None:
+            rows, thread.order[ns] = thread.points.setdefault(ns, {}), []
+        order = thread.order[ns]
+        old = rows.get(id)
+        if old is not None:
+            self._undo.append(partial(rows.__setitem__, id, old))
+        else:
+            if not order or id > order[-1]:
+                order.append(id)
+            else:
+                insort(order, id)
+            self._undo += (partial(rows.pop, id), partial(order.remove, id))
+        rows[id] = PointRow(thread.no, thread.name, ns, id, parent, body)
 
     def _set_writes(self, ask: SetWrites) -> None:
         tasks = self._threads[ask.no].writes[ask.ns, ask.id]

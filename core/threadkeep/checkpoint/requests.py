@@ -17,10 +17,10 @@ from typing import Any, NamedTuple, TypeVar, cast
 from threadkeep.checkpoint.objects import Blob, Range
 
 __all__ = [
-    "AddObjects", "AddThread", "AddWrites", "AllRows", "Copy", "DropObjects", "DropPoints", "DropThread",
-    "FindObjects", "FindThread", "HasChild", "Head", "Page", "Plan", "PointRow", "PutPoint", "ReadObjects",
-    "ReadPoint", "ReadWrites", "Request",
-    "SetWrites", "ThreadNumbers", "ThreadRow", "Touch", "WritesRow", "drive",
+    "AddObjects", "AddRows", "AddThread", "AllRows", "Copy", "DropObjects", "DropPoints", "DropThread",
+    "FindObjects", "FindThread", "HasChild", "Head", "NewPoint", "NewWrites", "Page", "Plan", "PointRow",
+    "ReadObjects", "ReadPoint", "ReadWrites", "Request", "SetWrites", "ThreadNumbers", "ThreadRow", "Touch",
+    "WritesRow", "drive",
 ]  # fmt: skip
 
 
@@ -33,6 +33,10 @@ class ThreadRow(NamedTuple):
     """An id made when the thread was last deleted, or ""."""
     next: int
     """The number of its next object."""
+    head: str | None = None
+    """Id of the newest checkpoint in `head_ns`."""
+    head_ns: str | None = None
+    """The namespace that was asked for."""
 
 
 class PointRow(NamedTuple):
@@ -54,9 +58,10 @@ class WritesRow(NamedTuple):
 
 
 class FindThread(NamedTuple):
-    """→ ThreadRow | None"""
+    """→ ThreadRow | None; with the head of a namespace if one is given."""
 
     thread_id: str
+    ns: str | None = None
 
 
 class AddThread(NamedTuple):
@@ -88,16 +93,6 @@ class HasChild(NamedTuple):
     id: str
 
 
-class PutPoint(NamedTuple):
-    """→ None. Replaces a checkpoint with this id."""
-
-    no: int
-    ns: str
-    id: str
-    parent: str | None
-    body: bytes
-
-
 class ReadWrites(NamedTuple):
     """→ list[WritesRow]; of one task, or of all for None."""
 
@@ -107,14 +102,21 @@ class ReadWrites(NamedTuple):
     task: str | None
 
 
-class AddWrites(NamedTuple):
-    """→ whether they were added: False, and nothing done, if the task has writes there."""
+NewPoint = tuple[str, str, str | None, bytes]
+"""Namespace, id, parent's id, body."""
+NewWrites = tuple[str, str, str, bytes]
+"""Namespace, checkpoint id, task id, body."""
+
+
+class AddRows(NamedTuple):
+    """→ list[int]: places of those writes that were not added, since their task has some already.
+
+    Checkpoints replace those with their ids.
+    """
 
     no: int
-    ns: str
-    id: str
-    task: str
-    body: bytes
+    points: Sequence[NewPoint]
+    writes: Sequence[NewWrites]
 
 
 class SetWrites(NamedTuple):
@@ -204,9 +206,8 @@ class Copy(NamedTuple):
 
 
 Request = (
-    FindThread | AddThread | Head | ReadPoint | HasChild | PutPoint | ReadWrites | AddWrites | SetWrites |
-    FindObjects | AddObjects | ReadObjects | Page | ThreadNumbers | AllRows | DropPoints | DropObjects | Touch
-    | DropThread | Copy
+    FindThread | AddThread | Head | ReadPoint | HasChild | ReadWrites | AddRows | SetWrites | FindObjects
+    | AddObjects | ReadObjects | Page | ThreadNumbers | AllRows | DropPoints | DropObjects | Touch | DropThread | Copy
 )  # fmt: skip
 
 T = TypeVar("T")

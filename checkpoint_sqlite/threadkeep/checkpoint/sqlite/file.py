@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeVar
 from threadkeep.checkpoint.objects import NODE_TAG, Blob
 from threadkeep.checkpoint.requests import (
     AddObjects,
+    AddRows,
     AddThread,
-    AddWrites,
     AllRows,
     Copy,
     DropObjects,
@@ -26,7 +26,6 @@ from threadkeep.checkpoint.requests import (
     Page,
     Plan,
     PointRow,
-    PutPoint,
     ReadObjects,
     ReadPoint,
     ReadWrites,
@@ -60,13 +59,13 @@ class File:
         self._busy_timeout = busy_timeout
         self._hash_key = b""
         self._answers: dict[type, Callable[[Any], Any]] = {
-            FindThread: self._find_thread, AddThread: self._add_thread, Head: self._head, ReadPoint:
-            self._read_point, HasChild: self._has_child, PutPoint: self._put_point, ReadWrites:
-            self._read_writes, AddWrites: self._add_writes, SetWrites: self._set_writes, FindObjects:
-            self._find_objects, AddObjects: self._add_objects, ReadObjects: self._read_objects, Page:
-            self._page, ThreadNumbers: self._thread_numbers, AllRows: self._all_rows, DropPoints:
-            self._drop_points, DropObjects: self._drop_objects, Touch: self._touch, DropThread:
-            self._drop_thread, Copy: self._copy,
+            FindThread: self._find_thread, AddThread: self._add_thread, Head: self._head,
+            ReadPoint: self._read_point, HasChild: self._has_child, ReadWrites: self._read_writes,
+            AddRows: self._add_rows, SetWrites: self._set_writes, FindObjects: self._find_objects,
+            AddObjects: self._add_objects, ReadObjects: self._read_objects, Page: self._page,
+            ThreadNumbers: self._thread_numbers, AllRows: self._all_rows, DropPoints: self._drop_points,
+            DropObjects: self._drop_objects, Touch: self._touch, DropThread: self._drop_thread,
+            Copy: self._copy,
         }  # fmt: skip
 
     def setup(self) -> None:
@@ -146,7 +145,7 @@ class File:
         return self.conn.execute(statement, parameters).fetchall()
 
     def _find_thread(self, ask: FindThread) -> ThreadRow | None:
-        rows = self._rows(sql.FIND_THREAD, (ask.thread_id,))
+        rows = self._rows(sql.FIND_THREAD, ask)
         return ThreadRow(*rows[0]) if rows else None
 
     def _add_thread(self, ask: AddThread) -> ThreadRow:
@@ -165,16 +164,18 @@ class File:
         rows = self._rows(sql.HAS_CHILD, ask)
         return rows[0][0] if rows else None
 
-    def _put_point(self, ask: PutPoint) -> None:
-        self.conn.execute(sql.PUT_POINT, ask)
-
     def _read_writes(self, ask: ReadWrites) -> list[WritesRow]:
         if ask.task is None:
             return [WritesRow(*row) for row in self._rows(sql.READ_WRITES, ask[:3])]
         return [WritesRow(*row) for row in self._rows(sql.READ_TASK, ask)]
 
-    def _add_writes(self, ask: AddWrites) -> bool:
-        return self.conn.execute(sql.ADD_WRITES, ask).rowcount == 1
+    def _add_rows(self, ask: AddRows) -> list[int]:
+        execute = self.conn.execute
+        for point in ask.points:
+            execute(sql.PUT_POINT, (ask.no, *point))
+        return [
+            i for i, each in enumerate(ask.writes) if not execute(sql.ADD_WRITES, (ask.no, *each)).rowcount
+        ]
 
     def _set_writes(self, ask: SetWrites) -> None:
         self.conn.execute(sql.SET_WRITES, ask)

@@ -6,8 +6,9 @@ have one precedence in SQLite: from left to right.
 
 FIND_THREAD = """
     SELECT no, epoch, grave, 1 + (coalesce(
-        (SELECT max(key) FROM object WHERE key BETWEEN no << 32 AND no << 32 | 4294967295), 0) & 4294967295)
-    FROM thread WHERE thread_id = ?"""
+        (SELECT max(key) FROM object WHERE key BETWEEN no << 32 AND no << 32 | 4294967295), 0) & 4294967295),
+        (SELECT id FROM log WHERE log.no = thread.no AND ns = ?2 AND kind = 0 ORDER BY id DESC LIMIT 1), ?2
+    FROM thread WHERE thread_id = ?1"""
 THREADS = """
     SELECT thread_id, no, epoch, grave, 1 + (coalesce(
         (SELECT max(key) FROM object WHERE key BETWEEN no << 32 AND no << 32 | 4294967295), 0) & 4294967295)

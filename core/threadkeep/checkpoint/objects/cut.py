@@ -113,7 +113,8 @@ class DictTree(NamedTuple):
         return note_dict(self.keys, [child.encode(number) for child in self.children], number)
 
 
-Tree = Whole | ListTree | DictTree
+Tree = bytes | Whole | ListTree | DictTree
+"""Bytes are a value that stays inline."""
 
 
 class Cutter:
@@ -136,19 +137,19 @@ class Cutter:
             if len(value) > 4 or (memo is not None and value):
                 return self._cut_list(value, memo, remember)
         elif kind is not dict or len(value) > 8:
-            return self._cut_dict(value) if kind is dict else Whole(self._codec.dump(value), INLINE_MAX)
+            return self._cut_dict(value) if kind is dict else _whole(self._codec.dump(value))
         blob = self._codec.dump(value)
         if blob_size(blob) <= INLINE_MAX or not value:
-            return Whole(blob, INLINE_MAX)
+            return _whole(blob)
         return self._cut_list(value, None, remember) if kind is list else self._cut_dict(value)
 
     def _cut_dict(self, value: dict[Any, Any]) -> Tree:
         keys = list(value)
         if set(map(type, keys)) != {str} or not _is_text("".join(keys)):
-            return Whole(self._codec.dump(value), INLINE_MAX)
+            return _whole(self._codec.dump(value))
         return DictTree(keys, [self._cut_entry(entry) for entry in value.values()])
 
-    def _cut_entry(self, value: Any) -> Tree:
+    def _cut_entry(self, value: Any) -> Whole | ListTree:
         if type(value) is list and value:
             return self._cut_list(value, None, False)
         return Whole(self._codec.dump(value), ELEMENT_MIN - 1)
@@ -237,6 +238,12 @@ def _resume(memo: ListMemo | ListTree | None, same: int) -> tuple[ListTree, int]
             leaves.append((blob, count))
             start += count or 1
     return ListTree(base, leaves), start
+
+
+def _whole(blob: Blob) -> Tree:
+    if isinstance(blob, bytes) and len(blob) <= INLINE_MAX:
+        return blob
+    return Whole(blob, INLINE_MAX)
 
 
 def _is_text(text: str) -> bool:
