@@ -201,7 +201,11 @@ def test_json_names_the_type_of_a_node_its_metadata_and_the_labels() -> None:
     kind = [*type(Path("x")).__module__.split("."), type(Path("x")).__qualname__]
     assert drawn.to_json() == {
         "nodes": [
-            {"id": "__start__"},
+            {
+                "id": "__start__",
+                "type": "runnable",
+                "data": {"id": ["threadkeep", "graph", "START"], "name": "__start__"},
+            },
             {"id": "a", "type": "runnable", "data": {"id": kind, "name": "a"}, "metadata": {"k": 1}},
             {"id": "b"},
             {"id": "__end__"},

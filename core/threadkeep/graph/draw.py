@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from threadkeep.constants import START
+
 if TYPE_CHECKING:
     from threadkeep.graph.draw_mermaid import CurveStyle, MermaidDrawMethod, NodeStyles
 
@@ -266,8 +268,11 @@ def _node_json(node: Node) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": node.id}
     if node.data is not None:
         kind = type(node.data)
+        path = ["threadkeep", "graph", "START"]
+        if node.data != START:
+            path = [*kind.__module__.split("."), kind.__qualname__]
         shown["type"] = "runnable"
-        shown["data"] = {"id": [*kind.__module__.split("."), kind.__qualname__], "name": node.id}
+        shown["data"] = {"id": path, "name": node.id}
     if node.metadata:
         shown["metadata"] = node.metadata
     return shown

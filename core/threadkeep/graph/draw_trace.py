@@ -57,7 +57,7 @@ def build(
         walk.ways[source].extend(_Way(target, label, True) for target, label in ends)
     found = walk.run()
     pauses = {"before": interrupt_before, "after": interrupt_after}
-    drawn = {START: Node(START, START)}
+    drawn = {START: Node(START, START, START)}
     for name, info in nodes.items():
         drawn[name] = Node(name, name, info.data, _metadata(name, info, pauses))
     if any(edge.target == END for edge in found):

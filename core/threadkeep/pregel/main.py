@@ -104,9 +104,10 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         """Whether the graph, as a subgraph, keeps its state from one run of the parent to the next."""
         return self.checkpointer is True
 
-    def get_name(self) -> str:
-        """The name that the graph has as a node."""
-        return self.name
+    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
+        """The name that the graph has as a node, and in LangChain's chains."""
+        own = name or self.name
+        return own + (suffix or "")
 
     def copy(self, update: Mapping[str, Any] | None = None) -> Self:
         """A graph with the same nodes and some attributes changed."""

@@ -32,12 +32,15 @@ SPECIAL = frozenset({ERROR, INTERRUPT, RESUME, NO_WRITES})
 def plan(run: Run, *, by_name: bool = True) -> list[Task]:
     """The tasks of the next superstep: `Send`s by index, then nodes whose triggers changed, by name.
 
-    Without `by_name`, nodes come in the order in which they were added.
+    Without `by_name`, for a snapshot, nodes come in the order in which they were added, and what the graph
+    no longer has is left out.
     """
     tasks: list[Task] = []
     topic = run.channels.get(TASKS)
     if topic is not None and topic.is_available():
-        tasks.extend(_push(run, index, send) for index, send in enumerate(topic.get()))
+        for index, send in enumerate(topic.get()):
+            if by_name or send.node in run.graph.nodes:
+                tasks.append(_push(run, index, send))
     nodes = run.graph.nodes
     for name in _triggered(run, by_name):
         node = nodes[name]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
@@ -36,25 +36,12 @@ class Sink(NamedTuple):
     """Takes the chunks of subgraphs too."""
 
 
-def shown_config(
-    thread_id: str | None, ns: str, checkpoint_id: str, parents: Mapping[str, str]
-) -> RunnableConfig:
-    """The config that names a checkpoint; of a subgraph's, also the checkpoints around it."""
-    configurable: dict[str, Any] = {
-        "thread_id": thread_id,
-        "checkpoint_ns": ns,
-        "checkpoint_id": checkpoint_id,
-    }
-    if ns:
-        configurable["checkpoint_map"] = {**parents, ns: checkpoint_id}
-    return {"configurable": configurable}
-
-
 class Run:
     """One run. See the module."""
 
     __slots__ = (
-        "_answer", "_answer_lock", "_run_key", "address", "after", "answers", "before", "channels", "checkpoint_id",
+        "_answer", "_answer_lock", "_run_key", "address", "after", "answers", "before", "channels",
+        "checkpoint_id",
         "chunks", "config",
         "context", "durability", "explicit_id", "fork", "graph", "interrupts", "last_output", "live",
         "max_version", "metadata",
@@ -202,7 +189,17 @@ class Run:
 
     def shown_config(self, checkpoint_id: str) -> RunnableConfig:
         """The config that names a checkpoint of this run, as programs see it."""
-        return shown_config(self.thread_id, self.ns, checkpoint_id, self.parents)
+        given = (self.config.get("configurable") or {}).items()
+        own = {key: value for key, value in given if not key.startswith(("__", "checkpoint_"))}
+        configurable = {
+            **own,
+            "thread_id": self.thread_id,
+            "checkpoint_ns": self.ns,
+            "checkpoint_id": checkpoint_id,
+        }
+        if self.ns:
+            configurable["checkpoint_map"] = {**self.parents, self.ns: checkpoint_id}
+        return {"configurable": configurable}
 
     # Chunks
 

@@ -1,8 +1,8 @@
 """Saving beside a sync run: what was queued is stored in order, several operations in one commit.
 
-With durability "async" a commit is made when operations have waited for `LINGER` seconds, in a worker thread; what
-a run that ends sooner has queued is stored by its own thread in one commit. `saves_async` is the twin for an
-event loop.
+With durability "async" a commit is made when operations have waited for `LINGER` seconds, in a worker
+thread; what a run that ends sooner has queued is stored by its own thread in one commit. `saves_async` is
+the twin for an event loop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 Ops = list[SavePoint | SaveWrites]
 
 LINGER = 0.005
-"""Seconds. A chat turn of two fast nodes is then one commit instead of three: 14 MB written in 500 turns, not 25
+"""Seconds. A chat turn of two fast nodes is then one commit instead of three: 14 MB written in 500 turns,
+not 25
 (benchmarks, row chat-dicts)."""
 _IDLE = 200
 """Rounds without work after which the watching thread sleeps until it is needed."""
@@ -91,8 +92,8 @@ class ThreadSaves:
 class _Watch:
     """One thread that starts the saves of all runs whose operations have waited long enough.
 
-    It looks every `LINGER` seconds while there is work. To start a thread, or to wake one, for each run would cost
-    more than a fast run takes.
+    It looks every `LINGER` seconds while there is work. To start a thread, or to wake one, for each run
+    would cost more than a fast run takes.
     """
 
     def __init__(self) -> None:

@@ -121,7 +121,7 @@ def start_run(
         # A node that names a thread starts a run of its own there; a node called alone has no run at all.
         parent = None
     if parent is None:
-        merged = merge_configs(inherited_config() if config is None else None, graph.config, config)
+        merged = merge_configs(inherited_config(), graph.config, config)
     else:
         merged = merge_configs(parent.run.config, graph.config, _without_task(config))
     run = Run(graph, merged, parent)

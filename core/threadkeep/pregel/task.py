@@ -107,7 +107,7 @@ class Task:
             configurable = dict(base.get(CONF) or {})
             configurable["checkpoint_id"] = None
             configurable["checkpoint_ns"] = ns
-            configurable["checkpoint_map"] = {**run.parents, run.ns: self.checkpoint_id}
+            configurable["checkpoint_map"] = {**run.parents, run.ns: self.checkpoint_id or run.run_key}
             configurable[CONFIG_KEY_TASK] = self
             config = base.copy()
             config["metadata"] = metadata
@@ -151,6 +151,11 @@ class Task:
             return answer
         asked = Interrupt(value, self.run.interrupt_id(self.ns, position), response_schema=response_schema)
         raise GraphInterrupt((asked,))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the task ends its step: by an error, or since it leaves the graph. A pause does not."""
+        return self.error is not None and not isinstance(self.error, GraphInterrupt)
 
     def restart(self, attempt: int) -> None:
         """Forget what a failed attempt left, before the next one."""
