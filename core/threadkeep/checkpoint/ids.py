@@ -1,4 +1,4 @@
-"""Checkpoint ids: time-ordered, unique between processes. Imports nothing of ours."""
+"""Ids as UUIDs: time-ordered ones of checkpoints, random ones of messages. Imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Protocol
 
-__all__ = ["uuid6"]
+__all__ = ["uuid4", "uuid6"]
 
 _GREGORIAN = 0x01B21DD213814000
 """100 ns steps from 1582-10-15, where UUID time begins, to 1970-01-01."""
@@ -54,3 +54,29 @@ def _make_uuid6() -> _Uuid6:
 
 
 uuid6 = _make_uuid6()
+
+
+def _make_uuid4() -> Callable[[], str]:
+    getrandbits: Callable[[int], int]
+
+    def seed() -> None:
+        nonlocal getrandbits
+        getrandbits = random.Random(os.urandom(32)).getrandbits  # noqa: S311 (unique, not secret)
+
+    seed()
+    os.register_at_fork(after_in_child=seed)
+
+    def uuid4() -> str:
+        """A random UUID as a string.
+
+        Unlike the standard library's it asks the system for randomness once a process: each such call gives up
+        the GIL and waits to get it back, 80 us beside a thread that saves (benchmarks, row chats-32).
+        """
+        bits = getrandbits(128) & ~(0xF << 76 | 0x3 << 62) | 4 << 76 | 2 << 62
+        text = f"{bits:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    return uuid4
+
+
+uuid4 = _make_uuid4()

@@ -6,11 +6,11 @@ reducer reaches LangChain through ``threadkeep.interop.langchain``.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, overload
 
+from threadkeep.checkpoint.ids import uuid4
 from threadkeep.interop import langchain
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _identify(messages: list[BaseMessage]) -> set[str | None]:
     if None in ids:
         for message in messages:
             if message.id is None:
-                message.id = str(uuid.uuid4())
+                message.id = uuid4()
         return {message.id for message in messages}
     return ids
 
