@@ -237,7 +237,7 @@ def test_a_drawing_can_be_made_by_hand() -> None:
 def test_a_graph_is_extended_under_a_prefix_and_trimmed_at_both_ends() -> None:
     drawn = drawing("linear")
     assert drawn.extend(drawing("linear"), prefix="p") == (
-        Node("p:__start__", "__start__"),
+        Node("p:__start__", "__start__", "__start__"),
         Node("p:__end__", "__end__"),
     )
     assert list(drawn.nodes)[4:] == ["p:__start__", "p:a", "p:b", "p:__end__"]

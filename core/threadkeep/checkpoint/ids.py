@@ -6,6 +6,7 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["uuid4", "uuid6"]
@@ -57,20 +58,19 @@ uuid6 = _make_uuid6()
 
 
 def _make_uuid4() -> Callable[[], str]:
-    getrandbits: Callable[[int], int]
+    getrandbits = random.Random(os.urandom(32)).getrandbits  # noqa: S311 (unique, not secret)
 
     def seed() -> None:
         nonlocal getrandbits
         getrandbits = random.Random(os.urandom(32)).getrandbits  # noqa: S311 (unique, not secret)
 
-    seed()
     os.register_at_fork(after_in_child=seed)
 
     def uuid4() -> str:
         """A random UUID as a string.
 
-        Unlike the standard library's it asks the system for randomness once a process: each such call gives up
-        the GIL and waits to get it back, 80 us beside a thread that saves (benchmarks, row chats-32).
+        Unlike the standard library's it asks the system for randomness once a process: each such call gives
+        up the GIL and waits to get it back, 80 us beside a thread that saves (benchmarks, row chats-32).
         """
         bits = getrandbits(128) & ~(0xF << 76 | 0x3 << 62) | 4 << 76 | 2 << 62
         text = f"{bits:032x}"

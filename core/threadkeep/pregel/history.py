@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from uuid import uuid4
 
 from threadkeep.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, SavePoint, SaveWrites
+from threadkeep.checkpoint.ids import uuid4
 from threadkeep.config import RunnableConfig, merge_configs
 from threadkeep.constants import CONF, END, ERROR, INPUT, INTERRUPT, NS_SEP, NULL_TASK_ID, RESUME, START
 from threadkeep.errors import InvalidUpdateError
@@ -276,7 +276,7 @@ def _apply_updates(run: Run, updates: list[StateUpdate], fresh: bool) -> Plan[No
     writes = []
     for name, given in found:
         written = yield from _node_writes(run, name, given.values)
-        writes.append((name, written, given.task_id or str(uuid4())))
+        writes.append((name, written, given.task_id or uuid4()))
     checkpoint_id = run.checkpoint_id
     for _, written, task_id in writes:
         if checkpoint_id:

@@ -9,10 +9,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import uuid4
 
 from threadkeep.channels.base import MISSING, BaseChannel
 from threadkeep.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, SavePoint, SaveWrites
+from threadkeep.checkpoint.ids import uuid4
 from threadkeep.config import RunnableConfig
 from threadkeep.constants import INTERRUPT, NS_SEP
 from threadkeep.types import Durability, Interrupt, interrupt_id
@@ -126,7 +126,7 @@ class Run:
     def run_key(self) -> str:
         """Names the run where there is no checkpoint to name it."""
         if self._run_key is None:
-            self._run_key = str(uuid4())
+            self._run_key = uuid4()
         return self._run_key
 
     # Channels
