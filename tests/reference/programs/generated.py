@@ -5,6 +5,7 @@ the same graph on every version of Python.
 """
 
 import operator
+from itertools import groupby
 from typing import Annotated, Any, TypedDict
 
 from tests.reference.lab import Lab, thread
@@ -151,15 +152,14 @@ def _add(lab: Lab, draw: Draw, builder: Any, name: str, later: str, worker: bool
     return declared
 
 
-def _drive(lab: Lab, graph: Any, draw: Draw) -> Any:
+def _drive(lab: Lab, graph: Any, draw: Draw, given: Any, where: Any = None) -> Any:
     """Runs to the end, answering what is asked; what each run showed."""
-    given: Any = {"x": 0, "log": []}
-    config = {**thread(), "recursion_limit": 15}
+    config = {**(where or thread()), "recursion_limit": 15}
     runs = []
     for _ in range(RUNS):
-        chunks = graph.partial_stream(given, config, stream_mode=["values", "tasks"])
-        shown = [_chunk(chunk) for chunk in chunks]
-        runs.append([item for item in shown if item is not None])
+        chunks = graph.partial_stream(given, config, stream_mode=["values", "tasks"], durability="sync")
+        runs.append(_shown(chunks))
+        config = {**thread(), "recursion_limit": 15}
         waiting = graph.error_or_state(config)
         if not isinstance(waiting, list) or not waiting:
             break
@@ -169,6 +169,15 @@ def _drive(lab: Lab, graph: Any, draw: Draw) -> Any:
             chosen = draw.some(sorted(waiting, key=lambda i: str(i.value)), len(waiting))
             given = lab.Command(resume={item.id: f"!{item.value}" for item in chosen})
     return runs
+
+
+def _shown(chunks: Any) -> Any:
+    """The chunks worth comparing; the tasks of a step by name (the plan's order has tests of its own)."""
+    kept = [item for item in map(_chunk, chunks) if item is not None]
+    shown: list[Any] = []
+    for names, run in groupby(kept, key=lambda item: isinstance(item, str)):
+        shown += sorted(run) if names else run
+    return shown
 
 
 def _chunk(chunk: Any) -> Any:
@@ -196,9 +205,44 @@ def _seeds(lab: Lab, first: int, last: int) -> Any:
     for seed in range(first, last):
         draw = Draw(seed)
         graph = lab.compile(_build(lab, draw), checkpointer=lab.saver())
-        runs = _drive(lab, graph, draw)
+        runs = _drive(lab, graph, draw, {"x": 0, "log": []})
         results[str(seed)] = {"runs": runs, "history": lab.error(lambda g=graph: _history(g))}
     return results
+
+
+def _travel(lab: Lab, graph: Any, draw: Draw, names: Any) -> Any:
+    """One thing done to a thread that has run: a new turn, a change, a replay or a fork; and what followed."""
+    past = graph.history(thread())
+    chosen = past[draw.below(len(past))]
+    kind = draw.pick(["turn", "change", "replay", "fork", "input"])
+    if kind == "turn":
+        return [kind, _drive(lab, graph, draw, {"x": 1, "log": ["turn"]})]
+    if kind == "input":
+        return [kind, _drive(lab, graph, draw, {"x": 1, "log": ["turn"]}, chosen.config)]
+    if kind == "replay":
+        return [kind, _drive(lab, graph, draw, None, chosen.config)]
+    as_node = draw.pick([None, *names])
+    where = thread() if kind == "change" else chosen.config
+    changed = lab.error(lambda: graph.update(where, {"log": [kind]}, as_node=as_node) and None)
+    return [kind, as_node, changed, _drive(lab, graph, draw, None)]
+
+
+def _travels(lab: Lab, first: int, last: int) -> Any:
+    results = {}
+    for seed in range(first, last):
+        draw = Draw(seed)
+        builder = _build(lab, draw)
+        graph = lab.compile(builder, checkpointer=lab.saver())
+        _drive(lab, graph, draw, {"x": 0, "log": []})
+        steps = [
+            lab.error(lambda g=graph, b=builder, d=draw: _travel(lab, g, d, list(b.nodes))) for _ in range(3)
+        ]
+        results[str(seed)] = {"steps": steps, "history": lab.error(lambda g=graph: _history(g))}
+    return results
+
+
+def travels_000(lab: Lab) -> Any:
+    return _travels(lab, 1000, 1040)
 
 
 def seeds_000(lab: Lab) -> Any:

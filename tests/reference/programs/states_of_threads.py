@@ -167,6 +167,34 @@ def replay_from_the_last_checkpoint(lab: Lab) -> Any:
     return [result, graph.invoke(None, thread()), len(graph.history(thread()))]
 
 
+def replay_of_a_paused_head_by_its_id(lab: Lab) -> Any:
+    runs: list[str] = []
+    builder = lab.StateGraph(State)
+    builder.add_node("good", _running(runs, "good"))
+    builder.add_node("ask", lambda s: {"log": [lab.interrupt("?")]})
+    builder.add_edge(lab.START, "good")
+    builder.add_edge(lab.START, "ask")
+    graph = lab.compile(builder, checkpointer=lab.saver())
+    graph.invoke({"log": []}, thread())
+    stages = []
+    for _ in range(3):
+        result = graph.invoke(None, graph.state(thread()).config)
+        stages.append([result, list(runs), sources(graph, thread())])
+    graph.invoke(lab.Command(resume="!"), thread())
+    return [stages, graph.state(thread()).values, runs]
+
+
+def replay_of_an_update_by_its_id(lab: Lab) -> Any:
+    graph = _chain(lab, "ab")
+    graph.invoke({"log": []}, thread())
+    config = graph.update(thread(), {"log": ["hand"]}, as_node="a")
+    shown = []
+    for _ in range(3):
+        graph.invoke(None, config)
+        shown.append(sources(graph, thread()))
+    return shown
+
+
 def replay_with_input(lab: Lab) -> Any:
     graph = _chain(lab)
     graph.invoke({"log": []}, thread())
