@@ -26,7 +26,10 @@ class Wait(NamedTuple):
 
 
 class Cancel(NamedTuple):
-    """Stops what has not ended, and waits for what cannot be stopped. Reply: the rest of the tasks."""
+    """Stops what has not ended. Reply: tasks that ended, or none where what still runs is left behind."""
+
+    wait: bool
+    """For what cannot be stopped; without it, that is left behind."""
 
 
 class Save(NamedTuple):

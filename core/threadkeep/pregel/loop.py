@@ -101,26 +101,44 @@ def _execute(run: Run, todo: list[Task]) -> Steps:
     """
     if run.ops and run.durability != "exit":
         yield Save(run.durability == "sync")
-    several = len(todo) > 1
-    waiting = len(todo)
-    failed: Task | None = None
-    finished = yield Execute(todo)
-    while True:
-        for task in finished:
-            waiting -= 1
-            if _ended(run, task) and failed is None:
-                failed = task
-        if several and waiting and run.ops and run.durability != "exit":
-            yield Save(run.durability == "sync")
-        if not waiting:
-            break
-        if failed is not None:
-            finished = yield Cancel()
-            continue
-        finished = yield Wait()
-    if failed is not None:
-        assert failed.error is not None
-        raise failed.error
+    waiting = dict.fromkeys(todo)
+    effect: Execute | Wait = Execute(todo)
+    try:
+        while waiting:
+            failed = _finish(run, waiting, (yield effect))
+            if failed is not None:
+                raise failed
+            if waiting and run.ops and run.durability != "exit":
+                yield Save(run.durability == "sync")
+            effect = Wait()
+    except GeneratorExit:
+        for task in waiting:
+            if task.done:
+                _ended(run, task)
+        raise
+    except BaseException as error:
+        # A task failed, the step took too long, or the run is cancelled.
+        yield from _stop(run, waiting, not isinstance(error, TimeoutError | KeyboardInterrupt))
+        raise
+
+
+def _stop(run: Run, waiting: dict[Task, None], patient: bool) -> Steps:
+    """Stop the tasks of a step, and keep what they have finished."""
+    while waiting:
+        ended = yield Cancel(patient)
+        if not ended:
+            return
+        _finish(run, waiting, ended)
+
+
+def _finish(run: Run, waiting: dict[Task, None], ended: list[Task]) -> BaseException | None:
+    """Note the outcomes of tasks. Returns the first error."""
+    failure: BaseException | None = None
+    for task in ended:
+        del waiting[task]
+        if _ended(run, task) and failure is None:
+            failure = task.error
+    return failure
 
 
 def _ended(run: Run, task: Task) -> bool:

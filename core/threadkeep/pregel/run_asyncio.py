@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, NamedTuple
 
 from threadkeep.pregel.effects import Cancel, Done, Effect, Execute, Load, Save, Steps, advance
@@ -59,27 +60,40 @@ class _Step:
         self._loop = asyncio.get_running_loop()
         self._ended: list[Task] = []
         self._woken = self._loop.create_future()
-        self._open = set(tasks)
+        self._open = dict.fromkeys(tasks)
         self._timeout = timeout = run.graph.step_timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
         limit = run.config.get("max_concurrency")
         own = deque(task for task in tasks if is_async(task))
         threaded = [task for task in tasks if not is_async(task)]
+        if limit and own and threaded:
+            # One limit for both kinds: the same workers run both.
+            own, threaded = deque(tasks), []
+        self._todo = own
+        self._failed = False
         count = min(limit, len(own)) if limit else len(own)
-        self._running = [self._loop.create_task(self._work(own)) for _ in range(count)]
+        self._running = [self._loop.create_task(self._work()) for _ in range(count)]
         self._workers = Workers(threaded, limit, self._ended_in_thread) if threaded else None
 
-    async def _work(self, todo: deque[Task]) -> None:
-        while todo:
+    async def _work(self) -> None:
+        todo = self._todo
+        while todo and not self._failed:
             task = todo.popleft()
-            await InContext(arun_task(task), copy_context())
-            self._end(task)
+            if is_async(task):
+                await InContext(arun_task(task), copy_context())
+                self._end(task)
+            else:
+                call = call_in_thread(run_task, task)
+                call.add_done_callback(partial(self._ended_in_thread, task))
+                await asyncio.shield(asyncio.wrap_future(call))
+            if task.failed:
+                self._failed = True
 
     def _end(self, task: Task) -> None:
         self._ended.append(task)
         self.wake()
 
-    def _ended_in_thread(self, task: Task) -> None:
+    def _ended_in_thread(self, task: Task, _: object = None) -> None:
         self._loop.call_soon_threadsafe(self._end, task)
 
     def wake(self) -> None:
@@ -100,26 +114,30 @@ class _Step:
                 raise step_timeout(self._timeout, self._open)
         self._woken = self._loop.create_future()
         ended, self._ended = self._ended, []
-        self._open.difference_update(ended)
+        for task in ended:
+            self._open.pop(task, None)
         return ended
 
-    async def cancel(self) -> list[Task]:
-        """Stop what can be stopped, wait for the rest. Returns the tasks not yet reported."""
+    async def cancel(self, wait: bool) -> list[Task]:
+        """Stop what can be stopped; `wait` for the rest, or leave it. Returns tasks not yet reported."""
+        dropped = set(self._todo)
+        self._todo.clear()
+        if self._workers is not None:
+            dropped.update(self._workers.cancel())
         for running in self._running:
             running.cancel()
         if self._running:
             await asyncio.wait(self._running)
-        dropped = self._workers.cancel() if self._workers else []
         for task in self._open:
             if not task.done and (task in dropped or is_async(task)):
                 task.error = asyncio.CancelledError()
                 task.done = True
         self._deadline = None
         rest = list(self._open)
-        while any(not task.done for task in self._open):
+        while wait and not all(task.done for task in self._open):
             await self.wait()
         self._open.clear()
-        return rest
+        return [task for task in rest if task.done]
 
 
 class _Outcome(NamedTuple):
@@ -150,6 +168,7 @@ class _Driver:
             if type(effect) is Execute:
                 if self._inline and len(effect.tasks) == 1:
                     return await self._execute_one(effect.tasks)
+                self._step = None
                 self._step = _Step(self._run, effect.tasks)
                 if self._live:
                     self._run.on_chunk = self._step.wake_from_thread
@@ -161,8 +180,7 @@ class _Driver:
                 await self._saves.save(self._run.take_ops(), effect.wait)
                 return _Outcome()
             elif type(effect) is Cancel:
-                assert self._step is not None
-                return _Outcome(await self._step.cancel())
+                return _Outcome(await self._step.cancel(effect.wait) if self._step is not None else [])
         except BaseException as error:
             return _Outcome(failure=error)
         return await self.wait()
@@ -193,7 +211,8 @@ class _Driver:
                 self._here.call_soon_threadsafe(self._saves.start, self._run.take_ops())
                 effect = advance(self._loop, None, None)
             if (
-                self._chunks
+                self._leaving
+                or self._chunks
                 or type(effect) is not Execute
                 or len(effect.tasks) > 1
                 or is_async(effect.tasks[0])
@@ -207,17 +226,18 @@ class _Driver:
         try:
             return _Outcome(await self._step.wait() or NOT_YET)
         except BaseException as error:
-            await self._step.cancel()
             return _Outcome(failure=error)
 
     async def close(self) -> None:
         """All is done, or the consumer went away: start nothing more, and keep what was finished."""
         self._run.stopped = True
-        if self._step is not None:
-            await self._step.cancel()
-        self._loop.close()
-        if self._saves is not None:
-            await self._saves.save(self._run.take_ops(), True)
+        try:
+            if self._step is not None:
+                await self._step.cancel(True)
+        finally:
+            self._loop.close()
+            if self._saves is not None:
+                await self._saves.save(self._run.take_ops(), True)
 
 
 async def adrive(

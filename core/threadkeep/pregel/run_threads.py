@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -36,21 +36,41 @@ class _Step:
 
     def wait(self) -> list[Task]:
         """Tasks that ended; empty where a chunk came first. Raises `TimeoutError`."""
-        ended: list[Task] = []
+        deadline = self._deadline
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
         try:
-            item = self._wake.get(timeout=self._time_left())
-            while True:
-                if item is not None and item in self._open:
-                    self._open.discard(item)
-                    ended.append(item)
-                item = self._wake.get_nowait()
+            first = self._wake.get(timeout=left)
         except Empty:
-            if not ended and self._time_left() == 0:
-                raise step_timeout(self._timeout, self._open) from None
+            raise step_timeout(self._timeout, self._open) from None
+        return self.ended(first)
+
+    def ended(self, first: Task | None = None) -> list[Task]:
+        """Tasks that have ended and were not reported yet."""
+        found = [first]
+        while True:
+            try:
+                found.append(self._wake.get_nowait())
+            except Empty:
+                break
+        ended = [task for task in found if task is not None and task in self._open]
+        self._open.difference_update(ended)
         return ended
 
-    def _time_left(self) -> float | None:
-        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+    def runs(self) -> bool:
+        """Whether a task has not been reported."""
+        return bool(self._open)
+
+    def settle(self) -> None:
+        """Wait until no task runs."""
+        self.cancel()
+        while not all(task.done for task in self._open):
+            self.wait()
+
+    def leave(self) -> list[Task]:
+        """Forget what still runs. Returns the tasks that have ended."""
+        ended = self.ended()
+        self._open.clear()
+        return ended
 
     def cancel(self) -> None:
         """Drop what has not started; the rest is waited for by `wait`, for as long as it takes."""
@@ -61,7 +81,7 @@ class _Step:
             self._wake.put(task)
 
 
-def step_timeout(seconds: float | None, still_running: set[Task]) -> TimeoutError:
+def step_timeout(seconds: float | None, still_running: Iterable[Task]) -> TimeoutError:
     """The error of a superstep that took too long."""
     names = ", ".join(sorted(task.name for task in still_running))
     return TimeoutError(f"A superstep took longer than {seconds} s. Still running: {names}.")
@@ -86,6 +106,7 @@ class _Driver:
                 if self._inline and len(effect.tasks) == 1:
                     copy_context().run(run_task, effect.tasks[0])
                     return effect.tasks, None
+                self._step = None
                 self._step = _Step(self._run, effect.tasks, self._wake)
             elif type(effect) is Load:
                 assert self._run.saver is not None
@@ -95,8 +116,12 @@ class _Driver:
                 self._saves.save(self._run.take_ops(), effect.wait)
                 return None, None
             elif type(effect) is Cancel:
-                assert self._step is not None
-                self._step.cancel()
+                step = self._step
+                if step is None or not step.runs():
+                    return [], None
+                step.cancel()
+                if not effect.wait:
+                    return step.leave(), None
         except BaseException as error:
             return None, error
         return self.wait()
@@ -107,17 +132,18 @@ class _Driver:
         try:
             return self._step.wait() or NOT_YET, None
         except BaseException as error:
-            self._step.cancel()
             return None, error
 
     def close(self, loop: Steps) -> None:
         """All is done, or the consumer went away: start nothing more, and keep what was finished."""
         self._run.stopped = True
-        if self._step is not None:
-            self._step.cancel()
-        loop.close()
-        if self._saves is not None:
-            self._saves.save(self._run.take_ops(), True)
+        try:
+            if self._step is not None:
+                self._step.settle()
+        finally:
+            loop.close()
+            if self._saves is not None:
+                self._saves.save(self._run.take_ops(), True)
 
 
 def drive(run: Run, loop: Steps, chunks: deque[Chunk] | None, live: bool) -> Generator[Chunk, None, Any]:

@@ -15,24 +15,31 @@ PARALLEL = 32
 
 
 class Workers:
-    """The sync tasks of one step. Each is reported once, from its thread, to `ended`."""
+    """The sync tasks of a step. Each is reported once, from its thread, to `ended`.
+
+    As many as may run at once always start; after a failure no other does.
+    """
 
     def __init__(self, tasks: list[Task], limit: int | None, ended: Callable[[Task], None]) -> None:
-        self._todo = deque(tasks)
+        self._todo = todo = deque(tasks)
         self._ended = ended
+        self._failed = False
         context = copy_context()
         for _ in range(min(len(tasks), limit or PARALLEL)):
-            pool().submit(self._work, context)
+            pool().submit(self._work, context, todo.popleft())
 
-    def _work(self, context: Context) -> None:
-        todo = self._todo
+    def _work(self, context: Context, task: Task) -> None:
         while True:
+            context.copy().run(run_task, task)
+            if task.failed:
+                self._failed = True
+            self._ended(task)
+            if self._failed:
+                return
             try:
-                task = todo.popleft()
+                task = self._todo.popleft()
             except IndexError:
                 return
-            context.copy().run(run_task, task)
-            self._ended(task)
 
     def cancel(self) -> list[Task]:
         """Start no more tasks. Returns those that now never start; what runs, runs on."""
