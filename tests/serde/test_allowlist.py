@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import ormsgpack
 import pytest
 
 from tests.serde import classes as app
@@ -149,6 +150,26 @@ def test_true_allows_every_class_of_a_loaded_module_and_imports_none() -> None:
     with pytest.raises(InvalidModuleError):
         serde.loads(data)
     assert "xml.dom.expatbuilder" not in sys.modules
+
+
+def test_true_does_not_allow_what_is_more_than_data() -> None:
+    serde = JsonPlusSerializer(allowed_msgpack_modules=True)
+    with pytest.raises(SerializationError):
+        serde.dumps(app.Plain("x", loud=False))
+    popen = ormsgpack.packb(ormsgpack.Ext(32, ormsgpack.packb(["subprocess:Popen", {"args": "x"}])))
+    with pytest.raises(InvalidModuleError):
+        serde.loads(popen)
+
+
+def test_a_class_registered_anew_is_saved_the_new_way_by_older_serialisers() -> None:
+    @dataclass
+    class Changing:
+        value: int
+
+    register(Changing)
+    assert CLOSED.loads(CLOSED.dumps(Changing(1))) == Changing(1)
+    register(Changing, to_state=lambda it: it.value, from_state=lambda value: Changing(value + 1))
+    assert CLOSED.loads(CLOSED.dumps(Changing(1))) == Changing(2)
 
 
 def test_a_registered_class_is_allowed_everywhere_and_at_once() -> None:

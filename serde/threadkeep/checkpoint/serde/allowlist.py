@@ -9,24 +9,38 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, overload
+from weakref import WeakSet
 
 from threadkeep.checkpoint.serde.arrays import numpy_encoder
 from threadkeep.checkpoint.serde.base import DeserializationError, SerializationError
-from threadkeep.checkpoint.serde.classes import Codec, codec_of, name_of
+from threadkeep.checkpoint.serde.classes import Codec, codec_of, is_data, name_of
 from threadkeep.checkpoint.serde.langchain import langchain_encoder
 from threadkeep.checkpoint.serde.values import ENCODERS
 
-__all__ = ["AllowedModules", "Allowlist", "InvalidModuleError", "NotAllowedError", "register"]
+__all__ = ["AllowedModules", "Allowlist", "InvalidModuleError", "Memory", "NotAllowedError", "register"]
 
 AllowedModules = Iterable[str | tuple[str, ...] | type]
 """Module names, `(module, class name)` pairs, classes."""
 
 T = TypeVar("T")
 
+
+class Memory(dict[Any, Any]):
+    """What a serialiser found out once, by class or name; `register` makes it forget what it changes."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # to be kept in a WeakSet, by identity
+
+    def __init__(self, start: Mapping[Any, Any] = MappingProxyType({})) -> None:
+        super().__init__(start)
+        _memories.add(self)
+
+
 _codecs: Final[dict[type, Codec]] = {}
 _names: Final[dict[str, Codec]] = {}
+_memories: Final[WeakSet[Memory]] = WeakSet()
 
 
 class InvalidModuleError(DeserializationError):
@@ -103,6 +117,9 @@ def register(
         codec = codec_of(cls, name)
     _codecs[cls] = codec
     _names[codec.name] = codec
+    for memory in list(_memories):
+        memory.pop(cls, None)
+        memory.pop(codec.name, None)
     return cls
 
 
@@ -119,7 +136,7 @@ _PLAIN: Final = frozenset({object, type(None), bool, int, float, str, bytes, byt
 class Allowlist:
     """What one serialiser allows beside the classes registered for the process. Immutable.
 
-    `everything` allows any class of a loaded module whose objects are data: it never imports one.
+    `everything` allows any dataclass, enum, named tuple and pydantic model of a loaded module.
     """
 
     def __init__(self, allowed: AllowedModules = (), *, everything: bool = False) -> None:
@@ -127,8 +144,6 @@ class Allowlist:
         self.allowed = frozenset(allowed)
         self._modules = frozenset(entry for entry in self.allowed if isinstance(entry, str))
         self._pairs = frozenset(_pair(entry) for entry in self.allowed if isinstance(entry, tuple))
-        self._codecs: dict[type, Codec] = {}
-        self._names: dict[str, Codec] = {}
         self._classes = {
             name_of(entry): entry
             for entry in self.allowed
@@ -141,18 +156,17 @@ class Allowlist:
 
     def codec_for_class(self, cls: type) -> Codec | None:
         """How to save objects of *cls*, or None if it is not allowed."""
-        codec = _codecs.get(cls) or self._codecs.get(cls)
+        codec = _codecs.get(cls)
         if codec is None and not needs_no_entry(cls) and self._allows(cls):
-            codec = self._codecs[cls] = codec_of(cls)
+            return codec_of(cls)
         return codec
 
     def codec_for_name(self, name: str) -> Codec:
         """How to load what stored bytes call *name*. Raises `InvalidModuleError` if it is not allowed."""
-        codec = _names.get(name) or self._names.get(name)
+        codec = _names.get(name)
         if codec is None:
             cls = self._classes.get(name) or self._found(name)
             codec = _codecs.get(cls) or codec_of(cls)
-            self._names[name] = codec
         return codec
 
     def _allows(self, cls: Any) -> bool:
@@ -160,11 +174,11 @@ class Allowlist:
             return False
         if self._classes.get(name_of(cls)) is cls:
             return True
-        if self.everything or self._allows_name(cls.__module__, cls.__qualname__):
+        if self._allows_name(cls.__module__, cls.__qualname__) or (self.everything and is_data(cls)):
             return True
         # A generic pydantic model with its parameters filled in is as good as the model.
         origin = getattr(cls, "__pydantic_generic_metadata__", {}).get("origin")
-        return origin is not None and self.codec_for_class(origin) is not None
+        return origin is not None and (origin in _codecs or self._allows(origin))
 
     def _allows_name(self, module: str, qualname: str) -> bool:
         if module in self._modules or (module, qualname) in self._pairs:
@@ -186,7 +200,7 @@ class Allowlist:
         found: Any = sys.modules[module]
         for part in (*outer, last + qualname[len(generic) :]):
             found = vars(found).get(part)
-        if not isinstance(found, type) or name_of(found) != name:
+        if not isinstance(found, type) or name_of(found) != name or not self._allows(found):
             raise InvalidModuleError(
                 f"Module {module} has no class {qualname}, which the data holds.", type_name=name
             )
@@ -197,7 +211,7 @@ class Allowlist:
         if self.everything:
             return module in sys.modules
         known = f"{module}:{generic}"
-        return known in _names or known in self._names or known in self._classes
+        return known in _names or known in self._classes
 
 
 def _only_pickled(cls: type) -> bool:

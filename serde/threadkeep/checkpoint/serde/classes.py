@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from threadkeep.checkpoint.serde.base import DeserializationError
 from threadkeep.checkpoint.serde.models import is_model, model_functions
 
-__all__ = ["Codec", "Functions", "codec_of", "name_of"]
+__all__ = ["Codec", "Functions", "codec_of", "is_data", "name_of"]
 
 Dump = Callable[[Any], Any]
 Load = Callable[[Any], Any]
@@ -50,6 +50,16 @@ def name_of(cls: type) -> str:
 def codec_of(cls: type, name: str | None = None) -> Codec:
     """The codec that the kind of *cls* calls for."""
     return Codec(cls, name or name_of(cls), *_functions(cls))
+
+
+def is_data(cls: type) -> bool:
+    """Whether *cls* is an enum, a named tuple, a dataclass or a pydantic model."""
+    return (
+        issubclass(cls, enum.Enum)
+        or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
+        or dataclasses.is_dataclass(cls)
+        or is_model(cls)
+    )
 
 
 def _functions(cls: type) -> Functions:
@@ -150,6 +160,8 @@ def _object_functions(cls: type) -> Functions:
     fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
     names = frozenset(field.name for field in fields)
     slots = frozenset(_all_slots(cls))
+    if not slots and cls.__dictoffset__:
+        return dump, _dict_loader(cls, new, fields, names)
 
     def load(state: dict[str, Any]) -> Any:
         value = new(cls)
@@ -159,6 +171,23 @@ def _object_functions(cls: type) -> Functions:
         return value
 
     return dump, load
+
+
+def _dict_loader(
+    cls: type, new: Callable[[type], Any], fields: tuple[Any, ...], names: frozenset[str]
+) -> Load:
+    """As above for the most frequent kind of class, without slots: the state becomes the object's dict."""
+    set_attribute = object.__setattr__
+    none: frozenset[str] = frozenset()
+
+    def load(state: dict[str, Any]) -> Any:
+        value = new(cls)
+        if not names <= state.keys():
+            state = {**_defaults(cls, fields, state, none), **state}
+        set_attribute(value, "__dict__", state)
+        return value
+
+    return load
 
 
 def _has_own_state(cls: type, method: str) -> bool:

@@ -22,6 +22,7 @@ from threadkeep.checkpoint.serde.allowlist import (
     AllowedModules,
     Allowlist,
     InvalidModuleError,
+    Memory,
     NotAllowedError,
     allowlist_from,
     full_name,
@@ -55,7 +56,8 @@ class JsonPlusSerializer(SerializerProtocol):
 
     *allowed_modules* allows classes: a module name allows the classes defined in that very module, a pair
     `(module, class name)` or the class itself one class. `allowed_msgpack_modules` and `allowed_json_modules`
-    are older spellings of it; True in one of them allows every class of every module that is loaded.
+    are older spellings of it; True in one of them allows every dataclass, enum, named tuple and pydantic
+    model of every module that is loaded.
 
     *pickle_fallback* pickles what cannot be saved otherwise and, loading, runs whatever the pickle says: only
     for storage that nobody else can write to.
@@ -183,7 +185,7 @@ class JsonPlusSerializer(SerializerProtocol):
         raise DeserializationError(f"the data has the unknown type tag {tag!r}")
 
 
-class _Encoders(dict[type, Encoder]):
+class _Encoders(Memory):
     """Encoders by class; those of classes beyond the value types are found when first asked for."""
 
     def __init__(self, allowed: Allowlist, pickle_fallback: bool) -> None:
@@ -229,12 +231,24 @@ def _object_encoder(codec: Codec) -> Encoder:
     return encode
 
 
+class _Loaders(Memory):
+    """What builds an object, by the name of its class."""
+
+    def __init__(self, allowed: Allowlist) -> None:
+        super().__init__()
+        self._allowed = allowed
+
+    def __missing__(self, name: str) -> Callable[[Any], Any]:
+        load = self[name] = self._allowed.codec_for_name(name).load
+        return load
+
+
 def _object_decoder(allowed: Allowlist) -> Callable[[bytes, Unpack], Any]:
-    codec_for_name = allowed.codec_for_name
+    loaders = _Loaders(allowed)
 
     def decode(data: bytes, unpack: Unpack) -> Any:
         name, state = unpack(data)
-        return codec_for_name(name).load(state)
+        return loaders[name](state)
 
     return decode
 
