@@ -25,8 +25,10 @@ class Workers:
         self._ended = ended
         self._failed = False
         context = copy_context()
-        for _ in range(min(len(tasks), limit or PARALLEL)):
-            pool().submit(self._work, context, todo.popleft())
+        # Taken before the first is started: a quick worker goes on with what it finds in `_todo`.
+        first = [todo.popleft() for _ in range(min(len(tasks), limit or PARALLEL))]
+        for task in first:
+            pool().submit(self._work, context, task)
 
     def _work(self, context: Context, task: Task) -> None:
         while True:
