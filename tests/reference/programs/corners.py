@@ -223,7 +223,7 @@ def graph_inside_a_langchain_chain(lab: Lab) -> Any:
     from langchain_core.runnables import RunnableLambda
 
     graph = _graph(lab, State, ("a", lambda s: {"x": s["x"] + 1})).graph
-    chain = (
+    chain: Any = (
         RunnableLambda(lambda n: {"x": n}) | RunnableLambda(graph.invoke) | RunnableLambda(lambda s: s["x"])
     )
     return chain.invoke(4)

@@ -5,6 +5,7 @@ the same graph on every version of Python.
 """
 
 import operator
+from functools import partial
 from itertools import groupby
 from typing import Annotated, Any, TypedDict
 
@@ -176,7 +177,8 @@ def _shown(chunks: Any) -> Any:
     kept = [item for item in map(_chunk, chunks) if item is not None]
     shown: list[Any] = []
     for names, run in groupby(kept, key=lambda item: isinstance(item, str)):
-        shown += sorted(run) if names else run
+        items = list(run)
+        shown += sorted(items) if names else items
     return shown
 
 
@@ -206,7 +208,7 @@ def _seeds(lab: Lab, first: int, last: int) -> Any:
         draw = Draw(seed)
         graph = lab.compile(_build(lab, draw), checkpointer=lab.saver())
         runs = _drive(lab, graph, draw, {"x": 0, "log": []})
-        results[str(seed)] = {"runs": runs, "history": lab.error(lambda g=graph: _history(g))}
+        results[str(seed)] = {"runs": runs, "history": lab.error(partial(_history, graph))}
     return results
 
 
@@ -234,10 +236,9 @@ def _travels(lab: Lab, first: int, last: int) -> Any:
         builder = _build(lab, draw)
         graph = lab.compile(builder, checkpointer=lab.saver())
         _drive(lab, graph, draw, {"x": 0, "log": []})
-        steps = [
-            lab.error(lambda g=graph, b=builder, d=draw: _travel(lab, g, d, list(b.nodes))) for _ in range(3)
-        ]
-        results[str(seed)] = {"steps": steps, "history": lab.error(lambda g=graph: _history(g))}
+        travel = partial(_travel, lab, graph, draw, list(builder.nodes))
+        steps = [lab.error(travel) for _ in range(3)]
+        results[str(seed)] = {"steps": steps, "history": lab.error(partial(_history, graph))}
     return results
 
 
