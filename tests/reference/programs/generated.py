@@ -213,7 +213,7 @@ def _seeds(lab: Lab, first: int, last: int) -> Any:
 
 
 def _travel(lab: Lab, graph: Any, draw: Draw, names: Any) -> Any:
-    """One thing done to a thread that has run: a new turn, a change, a replay or a fork; and what followed."""
+    """A new turn, a change, a replay or a fork of a thread that has run; and what followed."""
     past = graph.history(thread())
     chosen = past[draw.below(len(past))]
     kind = draw.pick(["turn", "change", "replay", "fork", "input"])
