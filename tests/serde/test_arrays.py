@@ -33,7 +33,8 @@ SCALARS: list[Any] = [
     np.float64(1.5), np.float32("nan"), np.float16(1), np.longdouble(1) / 3, np.int8(-1),
     np.uint64(2**64 - 1),
     np.bool_(True), np.complex64(1 + 2j), np.str_("żó"), np.str_(""), np.bytes_(b"a"), np.bytes_(b""),
-    np.datetime64("2024-01-01T00:00:00.123"), np.datetime64("NaT", "s"), np.timedelta64(3, "h"), np.void(b"abc"),
+    np.datetime64("2024-01-01T00:00:00.123"), np.datetime64("NaT", "s"), np.timedelta64(3, "h"),
+    np.void(b"abc"),
     np.array([(1, 2.5, "x")], dtype=ALIGNED)[0],
 ]  # fmt: skip
 
