@@ -5,30 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
+from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.base import SavePoint, SaveWrites
 from threadkeep.checkpoint.drafts import Draft, PointDraft, WritesDraft, draft
 from threadkeep.checkpoint.memo import Learned, Memos, PointMemo, ThreadMemo
 from threadkeep.checkpoint.objects import Blob, Codec, Cutter, ListTree, Node, Tree, inherit
 from threadkeep.checkpoint.records import Body, Writes, body_of, pack_body, pack_writes, writes_of
-from threadkeep.checkpoint.requests import (
-    AddObjects,
-    AddRows,
-    AddThread,
-    FindObjects,
-    FindThread,
-    HasChild,
-    Head,
-    NewPoint,
-    NewWrites,
-    Page,
-    Plan,
-    PointRow,
-    ReadPoint,
-    ReadWrites,
-    SetWrites,
-    ThreadRow,
-    WritesRow,
-)
+from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, PointRow, ThreadRow, WritesRow
 from threadkeep.errors import ConcurrentUpdateError, ThreadDeletedError
 
 __all__ = ["Commit", "OnConflict"]
@@ -38,12 +21,12 @@ _PAGE = 50
 
 
 class Commit:
-    """One commit, drafted when made. `plan` stores it; run it once, in a transaction.
+    """One commit, drafted when made. `plan` stores it; run it in a transaction (again, if that was undone).
 
     Drafting serialises, so it is done where the values belong: in the caller's thread, before any waiting.
     """
 
-    __slots__ = ("_codec", "_drafts", "_memos", "_on_conflict", "_ops")
+    __slots__ = ("_codec", "_drafts", "_memos", "_on_conflict", "_ops", "_used")
 
     def __init__(
         self, ops: Sequence[SavePoint | SaveWrites], codec: Codec, memos: Memos, on_conflict: OnConflict
@@ -51,14 +34,15 @@ class Commit:
         self._ops = ops
         self._codec = codec
         self._on_conflict = on_conflict
-        self._memos: dict[str, ThreadMemo | None] = {}
+        self._memos = memos
+        self._used: dict[str, ThreadMemo | None] = {}
+        self._drafts = draft(ops, codec, self._memo_of)
 
-        def memo_of(thread_id: str) -> ThreadMemo | None:
-            if thread_id not in self._memos:
-                self._memos[thread_id] = memos.get(thread_id)
-            return self._memos[thread_id]
-
-        self._drafts = draft(ops, codec, memo_of)
+    def _memo_of(self, thread_id: str) -> ThreadMemo | None:
+        """The memo of a thread, the same one for drafting and for storing."""
+        if thread_id not in self._used:
+            self._used[thread_id] = self._memos.get(thread_id)
+        return self._used[thread_id]
 
     def plan(self) -> Plan[list[Learned]]:
         """Stores all; returns what to remember once the transaction is committed."""
@@ -67,11 +51,11 @@ class Commit:
             threads.setdefault(each.address.thread_id, []).append(i)
         news = []
         for thread_id, places in threads.items():
-            row: ThreadRow | None = yield FindThread(thread_id, self._drafts[places[0]].address.ns)
+            row: ThreadRow | None = yield ask.FindThread(thread_id, self._drafts[places[0]].address.ns)
             if row is None:
-                row = yield AddThread(thread_id)
+                row = yield ask.AddThread(thread_id)
             drafts: list[Draft] = [self._drafts[i] for i in places]
-            memo = self._memos.get(thread_id)
+            memo = self._memo_of(thread_id)
             if memo is not None and (memo.no, memo.epoch) != (row.no, row.epoch):
                 memo = None
                 drafts = draft([self._ops[i] for i in places], self._codec, lambda _: None)
@@ -120,7 +104,7 @@ class _ThreadWriter:
     def store(self, drafts: Sequence[Draft]) -> Plan[Learned]:
         numbers, row = self._numbers, self._row
         if row.next > 1 and (unknown := {b: 0 for b in _blobs(drafts) if numbers.lacks(b)}):
-            numbers.found = yield FindObjects(row.no, list(unknown))
+            numbers.found = yield ask.FindObjects(row.no, list(unknown))
         for each in drafts:
             if type(each) is PointDraft:
                 yield from self._put_point(each)
@@ -130,7 +114,7 @@ class _ThreadWriter:
                 self._put_writes(each)
         yield from self._flush()
         if numbers.fresh:
-            yield AddObjects(row.no, numbers.first, list(numbers.fresh))
+            yield ask.AddObjects(row.no, numbers.first, list(numbers.fresh))
         known = {**numbers.found, **numbers.fresh} if numbers.fresh or numbers.found else {}
         lists = {key: memo for key, tree in self._trees.items() if (memo := tree.memo())}
         return Learned(self._thread_id, row.no, row.epoch, lists, self._points, known, self._diverged)
@@ -140,12 +124,12 @@ class _ThreadWriter:
         if not self._new_points and not self._new_writes:
             return
         writes = self._new_writes
-        there: list[int] = yield AddRows(self._row.no, self._new_points, writes)
+        there: list[int] = yield ask.AddRows(self._row.no, self._new_points, writes)
         self._new_points, self._new_writes = [], []
         for i in there:
             ns, id, task, body = writes[i]
-            old: WritesRow = (yield ReadWrites(self._row.no, ns, id, task))[0]
-            yield SetWrites(self._row.no, ns, id, task, _merged(writes_of(old.body), writes_of(body)))
+            old: WritesRow = (yield ask.ReadWrites(self._row.no, ns, id, task))[0]
+            yield ask.SetWrites(self._row.no, ns, id, task, _merged(writes_of(old.body), writes_of(body)))
 
     def _put_point(self, point: PointDraft) -> Plan[None]:
         _, ns, parent = point.address
@@ -154,7 +138,7 @@ class _ThreadWriter:
         if mine is not None:
             head = mine.id
         else:
-            head = self._row.head if ns == self._row.head_ns else (yield Head(self._row.no, ns))
+            head = self._row.head if ns == self._row.head_ns else (yield ask.Head(self._row.no, ns))
         if parent != head or self._row.grave:
             yield from self._flush()
             yield from self._check_parent(point, head)
@@ -194,7 +178,7 @@ class _ThreadWriter:
         if id is None:
             return {}
         yield from self._flush()
-        row: PointRow | None = yield ReadPoint(self._row.no, ns, id)
+        row: PointRow | None = yield ask.ReadPoint(self._row.no, ns, id)
         return _versioned(body_of(row.body)) if row else {}
 
     def _other_node(self, point: PointDraft, channel: str, version: Any) -> Plan[Node]:
@@ -207,7 +191,7 @@ class _ThreadWriter:
             return self._encode(ns, channel, Cutter(self._codec).cut(point.others[channel]))
         yield from self._flush()
         after = None
-        while rows := (yield Page(self._row.no, ns, after, _PAGE)):
+        while rows := (yield ask.Page(self._row.no, ns, after, _PAGE)):
             for row in rows:
                 old = _versioned(body_of(row.body)).get(channel)
                 if old is not None and old[0] == version:
@@ -222,18 +206,18 @@ class _ThreadWriter:
             yield from self._check_alive(point)
         if parent == head or head is None or head == point.id or point.fork:
             return
-        if (yield ReadPoint(no, ns, point.id)) is not None:
+        if (yield ask.ReadPoint(no, ns, point.id)) is not None:
             return
         if self._reject:
             raise ConcurrentUpdateError(thread_id, ns, parent, head)
-        sibling = (yield HasChild(no, ns, parent)) if parent else head
+        sibling = (yield ask.HasChild(no, ns, parent)) if parent else head
         if sibling is not None:
             self._diverged.append(_divergence(point, sibling))
 
     def _check_alive(self, point: PointDraft) -> Plan[None]:
         thread_id, ns, parent = point.address
         if parent is not None:
-            if (yield ReadPoint(self._row.no, ns, parent)) is None:
+            if (yield ask.ReadPoint(self._row.no, ns, parent)) is None:
                 raise ThreadDeletedError(thread_id)
         elif any(_is_older(id, self._row.grave) for id in point.parents.values()):
             raise ThreadDeletedError(thread_id)
@@ -241,7 +225,7 @@ class _ThreadWriter:
     def _check_target(self, writes: WritesDraft) -> Plan[None]:
         thread_id, ns, id = writes.address
         yield from self._flush()
-        if (yield ReadPoint(self._row.no, ns, id)) is None:
+        if (yield ask.ReadPoint(self._row.no, ns, id)) is None:
             raise ThreadDeletedError(thread_id)
 
     def _put_writes(self, writes: WritesDraft) -> None:

@@ -9,38 +9,12 @@ from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
+from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.commits import Commit, OnConflict
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.objects import NODE_TAG, Blob
 from threadkeep.checkpoint.planned import PlannedSaver
-from threadkeep.checkpoint.requests import (
-    AddObjects,
-    AddRows,
-    AddThread,
-    AllRows,
-    Copy,
-    DropObjects,
-    DropPoints,
-    DropThread,
-    FindObjects,
-    FindThread,
-    HasChild,
-    Head,
-    NewPoint,
-    Page,
-    Plan,
-    PointRow,
-    ReadObjects,
-    ReadPoint,
-    ReadWrites,
-    Request,
-    SetWrites,
-    ThreadNumbers,
-    ThreadRow,
-    Touch,
-    WritesRow,
-    drive,
-)
+from threadkeep.checkpoint.requests import NewPoint, Plan, PointRow, Request, ThreadRow, WritesRow, drive
 from threadkeep.checkpoint.serde.base import SerializerProtocol
 
 __all__ = ["InMemorySaver", "MemorySaver"]
@@ -130,13 +104,13 @@ class _Memory:
         self._threads: dict[int, _Thread] = {}
         self._undo: list[Callable[[], object]] = []
         self._answers: dict[type, Callable[[Any], Any]] = {
-            FindThread: self._find_thread, AddThread: self._add_thread, Head: self._head,
-            ReadPoint: self._read_point, HasChild: self._has_child, ReadWrites: self._read_writes,
-            AddRows: self._add_rows, SetWrites: self._set_writes, FindObjects: self._find_objects,
-            AddObjects: self._add_objects, ReadObjects: self._read_objects, Page: self._page,
-            ThreadNumbers: self._thread_numbers, AllRows: self._all_rows, DropPoints: self._drop_points,
-            DropObjects: self._drop_objects, Touch: self._touch, DropThread: self._drop_thread,
-            Copy: self._copy,
+            ask.FindThread: self._find_thread, ask.AddThread: self._add_thread, ask.Head: self._head,
+            ask.ReadPoint: self._read_point, ask.HasChild: self._has_child, ask.ReadWrites: self._read_writes,
+            ask.AddRows: self._add_rows, ask.SetWrites: self._set_writes, ask.FindObjects: self._find_objects,
+            ask.AddObjects: self._add_objects, ask.ReadObjects: self._read_objects, ask.Page: self._page,
+            ask.ThreadNumbers: self._thread_numbers, ask.AllRows: self._all_rows,
+            ask.DropPoints: self._drop_points, ask.DropObjects: self._drop_objects, ask.Touch: self._touch, ask.DropThread: self._drop_thread,
+            ask.Copy: self._copy,
         }  # fmt: skip
 
     def run(self, plan: Plan[T]) -> T:
@@ -153,46 +127,46 @@ class _Memory:
     def _answer(self, request: Request) -> Any:
         return self._answers[type(request)](request)
 
-    def _find_thread(self, ask: FindThread) -> ThreadRow | None:
-        thread = self._names.get(ask.thread_id)
+    def _find_thread(self, it: ask.FindThread) -> ThreadRow | None:
+        thread = self._names.get(it.thread_id)
         if thread is None:
             return None
-        order = thread.order.get(ask.ns) if ask.ns is not None else None
+        order = thread.order.get(it.ns) if it.ns is not None else None
         return ThreadRow(
-            thread.no, thread.epoch, thread.grave, thread.next, order[-1] if order else None, ask.ns
+            thread.no, thread.epoch, thread.grave, thread.next, order[-1] if order else None, it.ns
         )
 
-    def _add_thread(self, ask: AddThread) -> ThreadRow:
-        thread = _Thread(len(self._threads) + 1, ask.thread_id)
-        self._names[ask.thread_id] = self._threads[thread.no] = thread
-        self._undo.append(lambda: (self._names.pop(ask.thread_id), self._threads.pop(thread.no)))
+    def _add_thread(self, it: ask.AddThread) -> ThreadRow:
+        thread = _Thread(len(self._threads) + 1, it.thread_id)
+        self._names[it.thread_id] = self._threads[thread.no] = thread
+        self._undo.append(lambda: (self._names.pop(it.thread_id), self._threads.pop(thread.no)))
         return thread.row()
 
-    def _head(self, ask: Head) -> str | None:
-        order = self._threads[ask.no].order.get(ask.ns)
+    def _head(self, it: ask.Head) -> str | None:
+        order = self._threads[it.no].order.get(it.ns)
         return order[-1] if order else None
 
-    def _read_point(self, ask: ReadPoint) -> PointRow | None:
-        thread = self._threads[ask.no]
-        order = thread.order.get(ask.ns)
+    def _read_point(self, it: ask.ReadPoint) -> PointRow | None:
+        thread = self._threads[it.no]
+        order = thread.order.get(it.ns)
         if not order:
             return None
-        return thread.points[ask.ns].get(ask.id or order[-1])
+        return thread.points[it.ns].get(it.id or order[-1])
 
-    def _has_child(self, ask: HasChild) -> str | None:
-        rows = self._threads[ask.no].points.get(ask.ns, {})
-        return next((row.id for row in rows.values() if row.parent == ask.id), None)
+    def _has_child(self, it: ask.HasChild) -> str | None:
+        rows = self._threads[it.no].points.get(it.ns, {})
+        return next((row.id for row in rows.values() if row.parent == it.id), None)
 
-    def _read_writes(self, ask: ReadWrites) -> list[WritesRow]:
-        tasks = self._threads[ask.no].writes.get((ask.ns, ask.id), {})
-        return [WritesRow(task, body) for task, body in tasks.items() if ask.task in (None, task)]
+    def _read_writes(self, it: ask.ReadWrites) -> list[WritesRow]:
+        tasks = self._threads[it.no].writes.get((it.ns, it.id), {})
+        return [WritesRow(task, body) for task, body in tasks.items() if it.task in (None, task)]
 
-    def _add_rows(self, ask: AddRows) -> list[int]:
-        thread = self._threads[ask.no]
-        for point in ask.points:
+    def _add_rows(self, it: ask.AddRows) -> list[int]:
+        thread = self._threads[it.no]
+        for point in it.points:
             self._put_point(thread, point)
         there = []
-        for i, (ns, id, task, body) in enumerate(ask.writes):
+        for i, (ns, id, task, body) in enumerate(it.writes):
             tasks = thread.writes.setdefault((ns, id), {})
             if task in tasks:
                 there.append(i)
@@ -218,92 +192,92 @@ class _Memory:
             self._undo += (partial(rows.pop, id), partial(order.remove, id))
         rows[id] = PointRow(thread.no, thread.name, ns, id, parent, body)
 
-    def _set_writes(self, ask: SetWrites) -> None:
-        tasks = self._threads[ask.no].writes[ask.ns, ask.id]
-        old = tasks[ask.task]
-        tasks[ask.task] = ask.body
-        self._undo.append(lambda: tasks.update({ask.task: old}))
+    def _set_writes(self, it: ask.SetWrites) -> None:
+        tasks = self._threads[it.no].writes[it.ns, it.id]
+        old = tasks[it.task]
+        tasks[it.task] = it.body
+        self._undo.append(lambda: tasks.update({it.task: old}))
 
-    def _find_objects(self, ask: FindObjects) -> dict[Blob, int]:
-        numbers = self._threads[ask.no].numbers
-        return {blob: numbers[blob] for blob in ask.blobs if blob in numbers}
+    def _find_objects(self, it: ask.FindObjects) -> dict[Blob, int]:
+        numbers = self._threads[it.no].numbers
+        return {blob: numbers[blob] for blob in it.blobs if blob in numbers}
 
-    def _add_objects(self, ask: AddObjects) -> None:
-        thread = self._threads[ask.no]
-        for n, blob in enumerate(ask.blobs, ask.first):
+    def _add_objects(self, it: ask.AddObjects) -> None:
+        thread = self._threads[it.no]
+        for n, blob in enumerate(it.blobs, it.first):
             thread.objects[n] = blob
             thread.numbers[blob] = n
-        thread.next += len(ask.blobs)
+        thread.next += len(it.blobs)
 
         def undo() -> None:
-            thread.next -= len(ask.blobs)
-            for n, blob in enumerate(ask.blobs, ask.first):
+            thread.next -= len(it.blobs)
+            for n, blob in enumerate(it.blobs, it.first):
                 del thread.objects[n], thread.numbers[blob]
 
         self._undo.append(undo)
 
-    def _read_objects(self, ask: ReadObjects) -> Mapping[int, Blob]:
-        return self._threads[ask.no].objects
+    def _read_objects(self, it: ask.ReadObjects) -> Mapping[int, Blob]:
+        return self._threads[it.no].objects
 
-    def _page(self, ask: Page) -> list[PointRow]:
-        if ask.no is not None and ask.ns is not None:
-            thread = self._threads[ask.no]
-            order = thread.order.get(ask.ns, [])
-            end = len(order) if ask.after is None else bisect_left(order, ask.after[0])
-            rows = thread.points.get(ask.ns, {})
-            return [rows[id] for id in order[max(0, end - ask.limit) : end][::-1]]
-        threads = self._threads.values() if ask.no is None else [self._threads[ask.no]]
+    def _page(self, it: ask.Page) -> list[PointRow]:
+        if it.no is not None and it.ns is not None:
+            thread = self._threads[it.no]
+            order = thread.order.get(it.ns, [])
+            end = len(order) if it.after is None else bisect_left(order, it.after[0])
+            rows = thread.points.get(it.ns, {})
+            return [rows[id] for id in order[max(0, end - it.limit) : end][::-1]]
+        threads = self._threads.values() if it.no is None else [self._threads[it.no]]
         keys = [
             (row.id, row.no, row.ns)
             for thread in threads
             for ns, rows in thread.points.items()
-            if ask.ns in (None, ns)
+            if it.ns in (None, ns)
             for row in rows.values()
         ]
-        if ask.after is not None:
-            keys = [key for key in keys if key < ask.after]
+        if it.after is not None:
+            keys = [key for key in keys if key < it.after]
         keys.sort(reverse=True)
-        return [self._threads[no].points[ns][id] for id, no, ns in keys[: ask.limit]]
+        return [self._threads[no].points[ns][id] for id, no, ns in keys[: it.limit]]
 
-    def _thread_numbers(self, ask: ThreadNumbers) -> list[tuple[str, ThreadRow]]:
+    def _thread_numbers(self, it: ask.ThreadNumbers) -> list[tuple[str, ThreadRow]]:
         return [(thread.name, thread.row()) for thread in self._threads.values()]
 
-    def _all_rows(self, ask: AllRows) -> tuple[list[PointRow], list[bytes]]:
-        thread = self._threads[ask.no]
+    def _all_rows(self, it: ask.AllRows) -> tuple[list[PointRow], list[bytes]]:
+        thread = self._threads[it.no]
         points = [row for rows in thread.points.values() for row in rows.values()]
         points.sort(key=lambda row: (row.id, row.ns), reverse=True)
         return points, [body for tasks in thread.writes.values() for body in tasks.values()]
 
-    def _drop_points(self, ask: DropPoints) -> None:
-        self._keep_copy(ask.no)
-        thread = self._threads[ask.no]
-        for ns, id in ask.points:
+    def _drop_points(self, it: ask.DropPoints) -> None:
+        self._keep_copy(it.no)
+        thread = self._threads[it.no]
+        for ns, id in it.points:
             del thread.points[ns][id]
             thread.writes.pop((ns, id), None)
         thread.order = {ns: sorted(rows) for ns, rows in thread.points.items()}
 
-    def _drop_objects(self, ask: DropObjects) -> None:
-        self._keep_copy(ask.no)
-        thread = self._threads[ask.no]
-        kept = {n for first, count in ask.but for n in range(first, first + count)}
+    def _drop_objects(self, it: ask.DropObjects) -> None:
+        self._keep_copy(it.no)
+        thread = self._threads[it.no]
+        kept = {n for first, count in it.but for n in range(first, first + count)}
         thread.objects = {n: blob for n, blob in thread.objects.items() if n in kept}
         thread.numbers = {blob: n for n, blob in thread.objects.items() if blob[0] != NODE_TAG}
 
-    def _touch(self, ask: Touch) -> None:
-        thread = self._threads[ask.no]
+    def _touch(self, it: ask.Touch) -> None:
+        thread = self._threads[it.no]
         thread.epoch += 1
         self._undo.append(lambda: setattr(thread, "epoch", thread.epoch - 1))
 
-    def _drop_thread(self, ask: DropThread) -> None:
-        self._keep_copy(ask.no)
-        thread = self._threads[ask.no]
+    def _drop_thread(self, it: ask.DropThread) -> None:
+        self._keep_copy(it.no)
+        thread = self._threads[it.no]
         thread.clear()
         thread.epoch += 1
-        thread.grave = ask.grave
+        thread.grave = it.grave
 
-    def _copy(self, ask: Copy) -> None:
-        self._keep_copy(ask.target)
-        source, target = self._threads[ask.source], self._threads[ask.target]
+    def _copy(self, it: ask.Copy) -> None:
+        self._keep_copy(it.target)
+        source, target = self._threads[it.source], self._threads[it.target]
         target.points = {
             ns: {id: row._replace(no=target.no, thread_id=target.name) for id, row in rows.items()}
             for ns, rows in source.points.items()

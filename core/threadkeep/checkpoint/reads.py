@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.base import CheckpointTuple
 from threadkeep.checkpoint.drafts import Address, address_of
 from threadkeep.checkpoint.objects import Blob, Codec, missing, needs
 from threadkeep.checkpoint.records import Body, body_of, checkpoint_tuple, nodes_of, writes_of
-from threadkeep.checkpoint.requests import (
-    FindThread,
-    Page,
-    Plan,
-    PointRow,
-    ReadObjects,
-    ReadPoint,
-    ReadWrites,
-    ThreadRow,
-    WritesRow,
-)
+from threadkeep.checkpoint.requests import Plan, PointRow, ThreadRow, WritesRow
 
 __all__ = ["Listing", "get_tuple"]
 
@@ -28,10 +19,10 @@ _PAGE = 20
 
 def get_tuple(address: Address, codec: Codec) -> Plan[CheckpointTuple | None]:
     """The checkpoint at an address, or None."""
-    thread: ThreadRow | None = yield FindThread(address.thread_id)
+    thread: ThreadRow | None = yield ask.FindThread(address.thread_id)
     if thread is None:
         return None
-    row: PointRow | None = yield ReadPoint(thread.no, address.ns, address.id)
+    row: PointRow | None = yield ask.ReadPoint(thread.no, address.ns, address.id)
     if row is None:
         return None
     return (yield from _load([(row, body_of(row.body))], codec))[0]
@@ -42,7 +33,7 @@ def _load(points: Sequence[tuple[PointRow, Body]], codec: Codec) -> Plan[list[Ch
     waiting: list[list[WritesRow]] = []
     nodes: dict[int, list[Any]] = {}
     for row, body in points:
-        writes: list[WritesRow] = yield ReadWrites(row.no, row.ns, row.id, None)
+        writes: list[WritesRow] = yield ask.ReadWrites(row.no, row.ns, row.id, None)
         waiting.append(writes)
         nodes.setdefault(row.no, []).extend(nodes_of([body], [writes_of(each.body) for each in writes]))
     objects: dict[int, Mapping[int, Blob]] = {}
@@ -59,7 +50,7 @@ def _fetch(no: int, nodes: Sequence[Any]) -> Plan[Mapping[int, Blob]]:
     while True:
         ranges, closed = needs(nodes, objects)
         if lacking := missing(ranges, objects):
-            found = yield ReadObjects(no, lacking)
+            found = yield ask.ReadObjects(no, lacking)
             objects = {**objects, **found} if objects else found
         if not closed or any(n not in objects for n in closed):
             return objects
@@ -119,17 +110,17 @@ class Listing:
         query = self._query
         no = None
         if query.thread_id is not None:
-            thread: ThreadRow | None = yield FindThread(query.thread_id)
+            thread: ThreadRow | None = yield ask.FindThread(query.thread_id)
             if thread is None:
                 self._done = True
                 return []
             no = thread.no
         if query.id is not None and no is not None and query.ns is not None:
             self._done = True
-            row: PointRow | None = yield ReadPoint(no, query.ns, query.id)
+            row: PointRow | None = yield ask.ReadPoint(no, query.ns, query.id)
             return [row] if row and (query.before is None or row.id < query.before) else []
         size = _PAGE if self._left is None or query.filter or query.id else min(self._left, _PAGE)
-        rows: list[PointRow] = yield Page(no, query.ns, self._after, size)
+        rows: list[PointRow] = yield ask.Page(no, query.ns, self._after, size)
         if len(rows) < size:
             self._done = True
         else:

@@ -206,8 +206,9 @@ class Copy(NamedTuple):
 
 
 Request = (
-    FindThread | AddThread | Head | ReadPoint | HasChild | ReadWrites | AddRows | SetWrites | FindObjects
-    | AddObjects | ReadObjects | Page | ThreadNumbers | AllRows | DropPoints | DropObjects | Touch | DropThread | Copy
+    FindThread | AddThread | Head | ReadPoint | HasChild | ReadWrites | AddRows | SetWrites | FindObjects |
+    AddObjects | ReadObjects | Page | ThreadNumbers | AllRows | DropPoints | DropObjects | Touch | DropThread
+    | Copy
 )  # fmt: skip
 
 T = TypeVar("T")

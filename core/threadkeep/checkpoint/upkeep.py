@@ -7,34 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.drafts import check_name
 from threadkeep.checkpoint.ids import uuid6
 from threadkeep.checkpoint.objects import Blob, Codec, Range, missing, needs
 from threadkeep.checkpoint.records import body_of, nodes_of, writes_of
-from threadkeep.checkpoint.requests import (
-    AddThread,
-    AllRows,
-    Copy,
-    DropObjects,
-    DropPoints,
-    DropThread,
-    FindThread,
-    Plan,
-    PointRow,
-    ReadObjects,
-    ThreadNumbers,
-    ThreadRow,
-    Touch,
-)
+from threadkeep.checkpoint.requests import Plan, PointRow, ThreadRow
 
 __all__ = ["copy_thread", "delete_for_runs", "delete_thread", "prune"]
 
 
 def delete_thread(thread_id: str) -> Plan[None]:
     """Deletes a thread and leaves a grave, so that late writes are refused. Nothing for an unknown thread."""
-    row: ThreadRow | None = yield FindThread(check_name("thread_id", thread_id))
+    row: ThreadRow | None = yield ask.FindThread(check_name("thread_id", thread_id))
     if row is not None:
-        yield DropThread(row.no, uuid6())
+        yield ask.DropThread(row.no, uuid6())
 
 
 def delete_for_runs(run_ids: Collection[str], codec: Codec) -> Plan[None]:
@@ -44,7 +31,7 @@ def delete_for_runs(run_ids: Collection[str], codec: Codec) -> Plan[None]:
     def of_run(row: PointRow) -> bool:
         return str(codec.load(body_of(row.body).metadata).get("run_id")) in wanted
 
-    threads: list[tuple[str, ThreadRow]] = yield ThreadNumbers()
+    threads: list[tuple[str, ThreadRow]] = yield ask.ThreadNumbers()
     for _, thread in threads:
         yield from _drop(thread.no, lambda rows: filter(of_run, rows))
 
@@ -57,7 +44,7 @@ def prune(thread_ids: Sequence[str], strategy: str) -> Plan[None]:
         if strategy == "delete":
             yield from delete_thread(thread_id)
             continue
-        thread: ThreadRow | None = yield FindThread(check_name("thread_id", thread_id))
+        thread: ThreadRow | None = yield ask.FindThread(check_name("thread_id", thread_id))
         if thread is not None:
             yield from _drop(thread.no, _not_latest)
 
@@ -73,15 +60,15 @@ def _not_latest(rows: Iterable[PointRow]) -> list[PointRow]:
 
 
 def _drop(no: int, choose: Callable[[list[PointRow]], Iterable[PointRow]]) -> Plan[None]:
-    points, _ = yield AllRows(no)
+    points, _ = yield ask.AllRows(no)
     if gone := [(row.ns, row.id) for row in choose(points)]:
-        yield DropPoints(no, gone)
+        yield ask.DropPoints(no, gone)
         yield from _sweep(no)
 
 
 def _sweep(no: int) -> Plan[None]:
     """Deletes the objects of a thread that no checkpoint and no write refers to."""
-    points, writes = yield AllRows(no)
+    points, writes = yield ask.AllRows(no)
     nodes = list(nodes_of([body_of(row.body) for row in points], [writes_of(body) for body in writes]))
     objects: Mapping[int, Blob] = {}
     while True:
@@ -89,24 +76,24 @@ def _sweep(no: int) -> Plan[None]:
         lacking = [n for n in closed if n not in objects]
         if not lacking:
             break
-        found: Mapping[int, Blob] = yield ReadObjects(no, missing([(n, 1) for n in lacking], {}))
+        found: Mapping[int, Blob] = yield ask.ReadObjects(no, missing([(n, 1) for n in lacking], {}))
         objects = {**objects, **{n: found[n] for n in lacking}}
     kept: list[Range] = missing(ranges, {})
-    yield DropObjects(no, kept)
-    yield Touch(no)
+    yield ask.DropObjects(no, kept)
+    yield ask.Touch(no)
 
 
 def copy_thread(source: str, target: str) -> Plan[None]:
     """Copies a thread. Raises ValueError if the target has checkpoints; nothing if the source has none."""
-    here: ThreadRow | None = yield FindThread(check_name("source_thread_id", source))
-    there: ThreadRow | None = yield FindThread(check_name("target_thread_id", target))
+    here: ThreadRow | None = yield ask.FindThread(check_name("source_thread_id", source))
+    there: ThreadRow | None = yield ask.FindThread(check_name("target_thread_id", target))
     if here is None:
         return
     if there is not None:
-        points, writes = yield AllRows(there.no)
+        points, writes = yield ask.AllRows(there.no)
         if points or writes:
             raise ValueError(f"Thread {target!r} has checkpoints; copy to a new thread, or delete it first.")
-        yield Touch(there.no)
+        yield ask.Touch(there.no)
     else:
-        there = yield AddThread(target)
-    yield Copy(here.no, there.no)
+        there = yield ask.AddThread(target)
+    yield ask.Copy(here.no, there.no)

@@ -102,7 +102,10 @@ class AsyncSqliteSaver(PlannedSaver):
         return self._worker.from_thread(self._astore(commit))
 
     async def _astore(self, commit: Commit) -> list[Learned]:
-        return await self._worker.store(commit.plan())
+        return await self._worker.store(commit.plan)
+
+
+_Waiting = tuple[Callable[[], Plan[list[Learned]]], asyncio.Future[list[Learned]]]
 
 
 class _Worker:
@@ -114,7 +117,9 @@ class _Worker:
         self._file: File | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
-        self._waiting: deque[tuple[Plan[list[Learned]], asyncio.Future[list[Learned]]]] = deque()
+        self._waiting: deque[tuple[Callable[[], Plan[list[Learned]]], asyncio.Future[list[Learned]]]] = (
+            deque()
+        )
         self._draining: asyncio.Task[None] | None = None
         with suppress(RuntimeError):  # made outside a loop, it belongs to the first that uses it
             self._loop = asyncio.get_running_loop()
@@ -147,7 +152,7 @@ class _Worker:
         result: T = await execute(action, self._file, *arguments)
         return result
 
-    async def store(self, plan: Plan[list[Learned]]) -> list[Learned]:
+    async def store(self, plan: Callable[[], Plan[list[Learned]]]) -> list[Learned]:
         """Runs the plan of a commit, together with those of other tasks that wait."""
         if self._file is None or self._loop is not asyncio.get_running_loop():
             await self.open()

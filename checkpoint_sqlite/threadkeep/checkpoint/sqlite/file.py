@@ -9,36 +9,13 @@ from hashlib import blake2b
 from json import dumps
 from typing import Any, Literal, TypeVar
 
+from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.objects import NODE_TAG, Blob
-from threadkeep.checkpoint.requests import (
-    AddObjects,
-    AddRows,
-    AddThread,
-    AllRows,
-    Copy,
-    DropObjects,
-    DropPoints,
-    DropThread,
-    FindObjects,
-    FindThread,
-    HasChild,
-    Head,
-    Page,
-    Plan,
-    PointRow,
-    ReadObjects,
-    ReadPoint,
-    ReadWrites,
-    Request,
-    SetWrites,
-    ThreadNumbers,
-    ThreadRow,
-    Touch,
-    WritesRow,
-    drive,
-)
+from threadkeep.checkpoint.requests import Plan, PointRow, Request, ThreadRow, WritesRow, drive
 from threadkeep.checkpoint.sqlite import sql
+from threadkeep.checkpoint.sqlite.batch import Batch, ObjectRow
 from threadkeep.checkpoint.sqlite.schema import migrate
+from threadkeep.checkpoint.sqlite.threads import ThreadCache
 
 __all__ = ["PAGE_SIZE", "File", "Synchronous"]
 
@@ -47,6 +24,20 @@ Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
 PAGE_SIZE = 4096
 _FEW = 4
 """Up to so many rows are asked for one by one: cheaper than a list in JSON."""
+
+
+_CHANGES = frozenset(
+    {
+        ask.AddObjects,
+        ask.AddRows,
+        ask.Copy,
+        ask.DropObjects,
+        ask.DropPoints,
+        ask.DropThread,
+        ask.SetWrites,
+        ask.Touch,
+    }
+)
 
 
 class File:
@@ -58,14 +49,16 @@ class File:
         self._synchronous = synchronous
         self._busy_timeout = busy_timeout
         self._hash_key = b""
+        self._threads = ThreadCache()
+        self._writing = False
         self._answers: dict[type, Callable[[Any], Any]] = {
-            FindThread: self._find_thread, AddThread: self._add_thread, Head: self._head,
-            ReadPoint: self._read_point, HasChild: self._has_child, ReadWrites: self._read_writes,
-            AddRows: self._add_rows, SetWrites: self._set_writes, FindObjects: self._find_objects,
-            AddObjects: self._add_objects, ReadObjects: self._read_objects, Page: self._page,
-            ThreadNumbers: self._thread_numbers, AllRows: self._all_rows, DropPoints: self._drop_points,
-            DropObjects: self._drop_objects, Touch: self._touch, DropThread: self._drop_thread,
-            Copy: self._copy,
+            ask.FindThread: self._find_thread, ask.AddThread: self._add_thread, ask.Head: self._head,
+            ask.ReadPoint: self._read_point, ask.HasChild: self._has_child, ask.ReadWrites: self._read_writes,
+            ask.AddRows: self._add_rows, ask.SetWrites: self._set_writes, ask.FindObjects: self._find_objects,
+            ask.AddObjects: self._add_objects, ask.ReadObjects: self._read_objects, ask.Page: self._page,
+            ask.ThreadNumbers: self._thread_numbers, ask.AllRows: self._all_rows,
+            ask.DropPoints: self._drop_points, ask.DropObjects: self._drop_objects, ask.Touch: self._touch, ask.DropThread: self._drop_thread,
+            ask.Copy: self._copy,
         }  # fmt: skip
 
     def setup(self) -> None:
@@ -84,40 +77,55 @@ class File:
 
     def read(self, plan: Plan[T]) -> T:
         """Runs a plan that only reads; it sees the file at one moment."""
-        return self._transaction("BEGIN", plan)
+        self.setup()
+        return self._in_transaction(lambda: drive(plan, self._answer), writing=False)
 
     def write(self, plan: Plan[T]) -> T:
         """Runs a plan in a transaction of its own."""
-        return self._transaction("BEGIN IMMEDIATE", plan)
-
-    def write_all(self, plans: Sequence[Plan[T]]) -> list[T | BaseException]:
-        """Runs several plans in one transaction; a plan that fails is undone alone, and gives its error."""
-        if len(plans) == 1:
-            try:
-                return [self.write(plans[0])]
-            except Exception as error:
-                return [error]
-        results: list[T | BaseException] = []
         self.setup()
-        execute = self.conn.execute
+        return self._in_transaction(lambda: drive(plan, self._answer))
+
+    def write_all(self, plans: Sequence[Callable[[], Plan[T]]]) -> list[T | BaseException]:
+        """Runs plans, which are made by these functions, in one transaction.
+
+        A plan that fails is undone alone, and gives its error. An error of the transaction itself is given
+        for all.
+        """
         try:
-            execute("BEGIN IMMEDIATE")
-            for plan in plans:
-                execute("SAVEPOINT one")
-                try:
-                    results.append(drive(plan, self._answer))
-                except Exception as error:
-                    execute("ROLLBACK TO one")
-                    results.append(error)
-                execute("RELEASE one")
-            execute("COMMIT")
-        except BaseException as error:
-            if self.conn.in_transaction:
-                execute("ROLLBACK")
-            if not isinstance(error, Exception):
-                raise
+            self.setup()
+            if len(plans) == 1:
+                return [self.write(plans[0]())]
+            try:
+                return self._in_transaction(lambda: self._together(plans))
+            except Exception:
+                return self._in_transaction(lambda: self._one_by_one(plans))
+        except Exception as error:
             return [error] * len(plans)
+
+    def _together(self, plans: Sequence[Callable[[], Plan[T]]]) -> list[T | BaseException]:
+        """The quick way: inserts are made at the end. Raises if any plan fails or repeats writes."""
+        batch = Batch(self.conn, self._answer, self._object_rows, self._threads)
+        results: list[T | BaseException] = [drive(plan(), batch.answer) for plan in plans]
+        batch.flush()
         return results
+
+    def _one_by_one(self, plans: Sequence[Callable[[], Plan[T]]]) -> list[T | BaseException]:
+        results: list[T | BaseException] = []
+        execute = self.conn.execute
+        for plan in plans:
+            execute("SAVEPOINT one")
+            try:
+                results.append(drive(plan(), self._answer))
+            except Exception as error:
+                execute("ROLLBACK TO one")
+                self._threads.clear()
+                results.append(error)
+            execute("RELEASE one")
+        return results
+
+    def forget(self) -> None:
+        """To be called when the connection was used for other statements."""
+        self._threads.clear()
 
     def vacuum(self) -> None:
         """Gives free pages back to the disk, and empties the write-ahead log."""
@@ -125,73 +133,86 @@ class File:
         self.conn.execute("VACUUM")
         self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
-    def _transaction(self, begin: str, plan: Plan[T]) -> T:
-        self.setup()
+    def _in_transaction(self, work: Callable[[], T], *, writing: bool = True) -> T:
         execute = self.conn.execute
-        execute(begin)
+        execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+        self._writing = writing
         try:
-            result = drive(plan, self._answer)
+            if writing:
+                self._threads.begin(self.conn)
+            result = work()
             execute("COMMIT")
         except BaseException:
+            self._threads.clear()
             if self.conn.in_transaction:
                 execute("ROLLBACK")
             raise
         return result
 
     def _answer(self, request: Request) -> Any:
-        return self._answers[type(request)](request)
+        kind = type(request)
+        if kind in _CHANGES:
+            self._threads.note(request)
+        return self._answers[kind](request)
 
     def _rows(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
         return self.conn.execute(statement, parameters).fetchall()
 
-    def _find_thread(self, ask: FindThread) -> ThreadRow | None:
-        rows = self._rows(sql.FIND_THREAD, ask)
-        return ThreadRow(*rows[0]) if rows else None
+    def _find_thread(self, it: ask.FindThread) -> ThreadRow | None:
+        if self._writing and (known := self._threads.find(it)) is not None:
+            return known
+        rows = self._rows(sql.FIND_THREAD, it)
+        if not rows:
+            return None
+        row = ThreadRow(*rows[0])
+        if self._writing:
+            self._threads.keep(it.thread_id, row)
+        return row
 
-    def _add_thread(self, ask: AddThread) -> ThreadRow:
-        cursor = self.conn.execute(sql.ADD_THREAD, (ask.thread_id, time.time()))
-        return ThreadRow(cursor.lastrowid or 0, 0, "", 1)
+    def _add_thread(self, it: ask.AddThread) -> ThreadRow:
+        cursor = self.conn.execute(sql.ADD_THREAD, (it.thread_id, time.time()))
+        row = ThreadRow(cursor.lastrowid or 0, 0, "", 1, None, "")
+        self._threads.keep(it.thread_id, row)
+        return row
 
-    def _head(self, ask: Head) -> str | None:
-        rows = self._rows(sql.HEAD, ask)
+    def _head(self, it: ask.Head) -> str | None:
+        rows = self._rows(sql.HEAD, it)
         return rows[0][0] if rows else None
 
-    def _read_point(self, ask: ReadPoint) -> PointRow | None:
-        rows = self._rows(sql.NEWEST_POINT, ask[:2]) if ask.id is None else self._rows(sql.READ_POINT, ask)
+    def _read_point(self, it: ask.ReadPoint) -> PointRow | None:
+        rows = self._rows(sql.NEWEST_POINT, it[:2]) if it.id is None else self._rows(sql.READ_POINT, it)
         return PointRow(*rows[0]) if rows else None
 
-    def _has_child(self, ask: HasChild) -> str | None:
-        rows = self._rows(sql.HAS_CHILD, ask)
+    def _has_child(self, it: ask.HasChild) -> str | None:
+        rows = self._rows(sql.HAS_CHILD, it)
         return rows[0][0] if rows else None
 
-    def _read_writes(self, ask: ReadWrites) -> list[WritesRow]:
-        if ask.task is None:
-            return [WritesRow(*row) for row in self._rows(sql.READ_WRITES, ask[:3])]
-        return [WritesRow(*row) for row in self._rows(sql.READ_TASK, ask)]
+    def _read_writes(self, it: ask.ReadWrites) -> list[WritesRow]:
+        if it.task is None:
+            return [WritesRow(*row) for row in self._rows(sql.READ_WRITES, it[:3])]
+        return [WritesRow(*row) for row in self._rows(sql.READ_TASK, it)]
 
-    def _add_rows(self, ask: AddRows) -> list[int]:
+    def _add_rows(self, it: ask.AddRows) -> list[int]:
         execute = self.conn.execute
-        for point in ask.points:
-            execute(sql.PUT_POINT, (ask.no, *point))
-        return [
-            i for i, each in enumerate(ask.writes) if not execute(sql.ADD_WRITES, (ask.no, *each)).rowcount
-        ]
+        for point in it.points:
+            execute(sql.PUT_POINT, (it.no, *point))
+        return [i for i, each in enumerate(it.writes) if not execute(sql.ADD_WRITES, (it.no, *each)).rowcount]
 
-    def _set_writes(self, ask: SetWrites) -> None:
-        self.conn.execute(sql.SET_WRITES, ask)
+    def _set_writes(self, it: ask.SetWrites) -> None:
+        self.conn.execute(sql.SET_WRITES, it)
 
     def _place(self, no: int, blob: Blob) -> int:
         tag, data = ("", blob) if isinstance(blob, bytes) else blob
         digest = blake2b(data, digest_size=4, key=self._hash_key, salt=tag.encode()[:16]).digest()
         return no << 32 | int.from_bytes(digest, "big")
 
-    def _find_objects(self, ask: FindObjects) -> dict[Blob, int]:
-        places = [self._place(ask.no, blob) for blob in ask.blobs]
+    def _find_objects(self, it: ask.FindObjects) -> dict[Blob, int]:
+        places = [self._place(it.no, blob) for blob in it.blobs]
         if len(places) <= _FEW:
             rows = [row for place in places for row in self._rows(sql.OBJECTS_AT, (place,))]
         else:
             rows = self._rows(sql.OBJECTS_AT_ALL, (dumps(places),))
-        wanted = set(ask.blobs)
+        wanted = set(it.blobs)
         found = {}
         for key, tag, body in rows:
             blob = body if tag is None else (tag, body)
@@ -199,60 +220,63 @@ class File:
                 found[blob] = key & 0xFFFFFFFF
         return found
 
-    def _add_objects(self, ask: AddObjects) -> None:
-        rows: list[tuple[int, int | None, str | None, bytes]] = []
-        for key, blob in enumerate(ask.blobs, ask.no << 32 | ask.first):
-            if isinstance(blob, bytes):
-                rows.append((key, self._place(ask.no, blob), None, blob))
-            else:
-                place = None if blob[0] == NODE_TAG else self._place(ask.no, blob)
-                rows.append((key, place, *blob))
-        self.conn.executemany(sql.ADD_OBJECT, rows)
+    def _add_objects(self, it: ask.AddObjects) -> None:
+        self.conn.executemany(sql.ADD_OBJECT, self._object_rows(it))
 
-    def _read_objects(self, ask: ReadObjects) -> dict[int, Blob]:
-        base = ask.no << 32
-        bounds = [(base | first, base | first + count - 1) for first, count in ask.ranges]
+    def _object_rows(self, it: ask.AddObjects) -> list[ObjectRow]:
+        rows: list[ObjectRow] = []
+        for key, blob in enumerate(it.blobs, it.no << 32 | it.first):
+            if isinstance(blob, bytes):
+                rows.append((key, self._place(it.no, blob), None, blob))
+            else:
+                place = None if blob[0] == NODE_TAG else self._place(it.no, blob)
+                rows.append((key, place, *blob))
+        return rows
+
+    def _read_objects(self, it: ask.ReadObjects) -> dict[int, Blob]:
+        base = it.no << 32
+        bounds = [(base | first, base | first + count - 1) for first, count in it.ranges]
         if len(bounds) <= _FEW:
             rows = [row for each in bounds for row in self._rows(sql.OBJECTS_BETWEEN, each)]
         else:
             rows = self._rows(sql.OBJECTS_BETWEEN_ALL, (dumps(bounds),))
         return {key & 0xFFFFFFFF: body if tag is None else (tag, body) for key, body, tag in rows}
 
-    def _page(self, ask: Page) -> list[PointRow]:
-        id, no, ns = ask.after or ("", 0, "")
-        known = (ask.no is not None, ask.ns is not None)
+    def _page(self, it: ask.Page) -> list[PointRow]:
+        id, no, ns = it.after or ("", 0, "")
+        known = (it.no is not None, it.ns is not None)
         statement = sql.PAGES[known]
-        given = {"no": ask.no, "ns": ask.ns, "first": ask.after is None, "limit": ask.limit}
+        given = {"no": it.no, "ns": it.ns, "first": it.after is None, "limit": it.limit}
         rows = self.conn.execute(statement, {**given, "after_id": id, "after_no": no, "after_ns": ns})
         return [PointRow(*row) for row in rows.fetchall()]
 
-    def _thread_numbers(self, ask: ThreadNumbers) -> list[tuple[str, ThreadRow]]:
+    def _thread_numbers(self, it: ask.ThreadNumbers) -> list[tuple[str, ThreadRow]]:
         return [(thread_id, ThreadRow(*row)) for thread_id, *row in self._rows(sql.THREADS, ())]
 
-    def _all_rows(self, ask: AllRows) -> tuple[list[PointRow], list[bytes]]:
-        points = [PointRow(*row) for row in self._rows(sql.ALL_POINTS, ask)]
-        return points, [row[0] for row in self._rows(sql.ALL_WRITES, ask)]
+    def _all_rows(self, it: ask.AllRows) -> tuple[list[PointRow], list[bytes]]:
+        points = [PointRow(*row) for row in self._rows(sql.ALL_POINTS, it)]
+        return points, [row[0] for row in self._rows(sql.ALL_WRITES, it)]
 
-    def _drop_points(self, ask: DropPoints) -> None:
-        self.conn.executemany(sql.DROP_POINT, [(ask.no, ns, id) for ns, id in ask.points])
+    def _drop_points(self, it: ask.DropPoints) -> None:
+        self.conn.executemany(sql.DROP_POINT, [(it.no, ns, id) for ns, id in it.points])
 
-    def _drop_objects(self, ask: DropObjects) -> None:
-        end = ask.no << 32
+    def _drop_objects(self, it: ask.DropObjects) -> None:
+        end = it.no << 32
         gaps = []
-        for first, count in ask.but:
-            gaps.append((end, (ask.no << 32 | first) - 1))
-            end = ask.no << 32 | first + count
-        gaps.append((end, ask.no << 32 | 0xFFFFFFFF))
+        for first, count in it.but:
+            gaps.append((end, (it.no << 32 | first) - 1))
+            end = it.no << 32 | first + count
+        gaps.append((end, it.no << 32 | 0xFFFFFFFF))
         self.conn.executemany(sql.DROP_OBJECTS, gaps)
 
-    def _touch(self, ask: Touch) -> None:
-        self.conn.execute(sql.TOUCH, ask)
+    def _touch(self, it: ask.Touch) -> None:
+        self.conn.execute(sql.TOUCH, it)
 
-    def _drop_thread(self, ask: DropThread) -> None:
-        self.conn.execute(sql.DROP_LOG, (ask.no,))
-        self.conn.execute(sql.DROP_OBJECTS, (ask.no << 32, ask.no << 32 | 0xFFFFFFFF))
-        self.conn.execute(sql.BURY, (ask.grave, ask.no))
+    def _drop_thread(self, it: ask.DropThread) -> None:
+        self.conn.execute(sql.DROP_LOG, (it.no,))
+        self.conn.execute(sql.DROP_OBJECTS, (it.no << 32, it.no << 32 | 0xFFFFFFFF))
+        self.conn.execute(sql.BURY, (it.grave, it.no))
 
-    def _copy(self, ask: Copy) -> None:
-        self.conn.execute(sql.COPY_LOG, ask._asdict())
-        self.conn.execute(sql.COPY_OBJECTS, ask._asdict())
+    def _copy(self, it: ask.Copy) -> None:
+        self.conn.execute(sql.COPY_LOG, it._asdict())
+        self.conn.execute(sql.COPY_OBJECTS, it._asdict())

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from threadkeep.checkpoint.commits import Commit, OnConflict
+from threadkeep.checkpoint.group import Group
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.planned import PlannedSaver
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.serde.base import SerializerProtocol
 from threadkeep.checkpoint.sqlite.file import File, Synchronous
-from threadkeep.checkpoint.sqlite.group import Group
 
 __all__ = ["SqliteSaver"]
 
@@ -86,6 +86,7 @@ class SqliteSaver(PlannedSaver):
         """A cursor on the file, for statements of your own; committed at the end if `transaction`."""
         with self._lock:
             self._file.setup()
+            self._file.forget()
             cursor = self.conn.cursor()
             try:
                 if transaction:
@@ -121,11 +122,13 @@ class SqliteSaver(PlannedSaver):
         return await asyncio.to_thread(self._write, plan)
 
     def _store(self, commit: Commit) -> list[Learned]:
-        return self._group.run(commit.plan())
+        return self._group.run(commit.plan)
 
     async def _astore(self, commit: Commit) -> list[Learned]:
         return await asyncio.to_thread(self._store, commit)
 
-    def _store_all(self, plans: list[Plan[list[Learned]]]) -> list[list[Learned] | BaseException]:
+    def _store_all(
+        self, plans: list[Callable[[], Plan[list[Learned]]]]
+    ) -> list[list[Learned] | BaseException]:
         with self._lock:
             return self._file.write_all(plans)
