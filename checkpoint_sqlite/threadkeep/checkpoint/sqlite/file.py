@@ -57,8 +57,8 @@ class File:
             ask.AddRows: self._add_rows, ask.SetWrites: self._set_writes, ask.FindObjects: self._find_objects,
             ask.AddObjects: self._add_objects, ask.ReadObjects: self._read_objects, ask.Page: self._page,
             ask.ThreadNumbers: self._thread_numbers, ask.AllRows: self._all_rows,
-            ask.DropPoints: self._drop_points, ask.DropObjects: self._drop_objects, ask.Touch: self._touch, ask.DropThread: self._drop_thread,
-            ask.Copy: self._copy,
+            ask.DropPoints: self._drop_points, ask.DropObjects: self._drop_objects,
+            ask.Touch: self._touch, ask.DropThread: self._drop_thread, ask.Copy: self._copy,
         }  # fmt: skip
 
     def setup(self) -> None:
