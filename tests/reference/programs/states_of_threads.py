@@ -195,6 +195,26 @@ def replay_of_an_update_by_its_id(lab: Lab) -> Any:
     return shown
 
 
+def replay_of_an_older_update_that_never_ran(lab: Lab) -> Any:
+    graph = _chain(lab, "ab")
+    graph.invoke({"log": []}, thread())
+    first = graph.update(thread(), {"log": ["one"]}, as_node="a")
+    graph.update(thread(), {"log": ["two"]}, as_node="a")
+    graph.invoke(None, first)
+    return sources(graph, thread())
+
+
+def replay_of_an_update_that_ran_and_is_the_head(lab: Lab) -> Any:
+    graph = _chain(lab, "ab", interrupt_before=["b"])
+    graph.invoke({"log": []}, thread())
+    config = graph.update(thread(), {"log": ["hand"]})
+    shown = []
+    for _ in range(3):
+        graph.invoke(None, config)
+        shown.append(sources(graph, thread()))
+    return shown
+
+
 def replay_with_input(lab: Lab) -> Any:
     graph = _chain(lab)
     graph.invoke({"log": []}, thread())
