@@ -88,6 +88,11 @@ class WithCache:
         return lambda: self.count * 2
 
 
+@dataclass
+class Holder(Generic[T]):
+    item: T
+
+
 class Plain:
     def __init__(self, name: str, *, loud: bool) -> None:
         self.name = name.upper() if loud else name
@@ -222,7 +227,8 @@ class Refused(Exception):
 
 
 REGISTERED: list[type] = [
-    Colour, Level, Status, Rights, Point, Order, Frozen, Slotted, FrozenSlotted, Unset, WithCache, Plain,
+    Colour, Level, Status, Rights, Point, Order, Frozen, Slotted, FrozenSlotted, Unset, WithCache, Holder,
+    Plain,
     WithOwnState, PrivateSlots, Customer, Loose, FrozenModel, Names, Box, UserId, Tagged, Metres, Port,
     Digest,
     Stack, Config, Ordered, Unique, Fixed, Pair, Recent, Refused,

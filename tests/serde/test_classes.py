@@ -74,6 +74,10 @@ def test_a_cached_property_is_computed_anew() -> None:
     assert loaded.double() == 8
 
 
+def test_a_generic_dataclass_comes_back_whatever_its_parameters() -> None:
+    assert again([app.Holder[int](1), app.Holder("x")]) == [app.Holder(1), app.Holder("x")]
+
+
 def test_a_constructor_with_arguments_of_its_own_is_not_called() -> None:
     assert again(app.Plain("x", loud=True)).name == "X"
 

@@ -21,7 +21,7 @@ import enum
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 from threadkeep.checkpoint.serde.base import DeserializationError
 from threadkeep.checkpoint.serde.models import is_model, model_functions
@@ -251,6 +251,8 @@ def _attribute_functions(cls: type) -> tuple[Callable[[Any], dict[str, Any]], Ca
     computed = frozenset(
         name for base in cls.__mro__ for name, item in vars(base).items() if isinstance(item, cached_property)
     )
+    if issubclass(cls, Generic):
+        computed |= {"__orig_class__"}  # what typing notes on the object that Class[int]() makes
     if not computed:
         return vars, lambda value, state: vars(value).update(state)
     return (
