@@ -1,1 +1,4 @@
-"""The demo: a refund desk that is killed in the middle of its work and comes back. `python -m examples.refund_desk`."""
+"""The demo: a refund desk that is killed in the middle of its work and comes back.
+
+`graph.py` is the program; `python -m examples.refund_desk` is the show around it.
+"""

@@ -1,7 +1,8 @@
 """One process of the refund desk: opens the file of the thread, runs the graph as far as it goes, and ends.
 
-`python -m examples.refund_desk.clerk FOLDER start`; later, in a process each, `resume`, `answer`, `reconsider`.
-What happens is printed as JSON lines while it happens. The process may be killed at any moment: `resume` goes on.
+`python -m examples.refund_desk.clerk FOLDER start`; later, each in a process of its own, `resume`, `answer`,
+`reconsider`. What happens is printed as JSON lines at once. The process may be killed at any moment:
+`resume` goes on.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def answering(graph: Graph, answers: Answers) -> Command[Any]:
 
 
 def reconsidered(graph: Graph, answers: Answers) -> RunnableConfig:
-    """A fork of the thread: the same day, but with these answers. What was decided otherwise stays as it was."""
+    """A fork of the thread, the same day with these answers; the first outcome stays in the history."""
     decisions = {id: Decision(**answer) for id, answer in answers.items()}
     return graph.update_state(everything_decided(graph).config, {"decisions": decisions}, as_node="approve")
 
@@ -60,7 +61,7 @@ def reconsidered(graph: Graph, answers: Answers) -> RunnableConfig:
 def events(mode: str, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What a chunk of the stream says, in the words of the desk."""
     if mode == "custom":
-        yield {"event": "begun", **chunk}
+        yield {"event": "begun", "request": chunk["begun"]}
         return
     reused = "__metadata__" in chunk
     for node, update in chunk.items():

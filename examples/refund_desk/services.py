@@ -1,7 +1,7 @@
 """The world outside the refund desk, in small: a slow model that reads letters, a bank, a post office.
 
-Everything it does leaves a line in the ledger, a file of JSON lines. The ledger is what the show counts: it knows
-nothing of graphs and checkpoints.
+Everything it does leaves a line in the ledger, a file of JSON lines. The show counts these lines: the ledger
+knows nothing of graphs and checkpoints.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
 
 
 class Ledger:
-    """An append-only file. A line is on its way to the disk before `write` returns: a killed process loses none."""
+    """An append-only file. What `write` has returned for survives the death of the process."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
