@@ -31,8 +31,11 @@ SEGMENT_MIN = 256
 """Bytes from which a row of smaller elements is one."""
 SCALARS = 64
 """Numbers in a row that are one object."""
+RECORD_MAX = 4096
+"""Bytes up to which a dict of a few simple values is one object: the same as where it stands in a list."""
 RUN = 32
 """Elements that share a fingerprint: small enough to be compared in the cache of the processor."""
+_NESTED = frozenset({list, dict})
 _SCALAR = frozenset({int, float, bool, type(None)})
 
 Run = tuple[int, "Fingerprint | Blob"]
@@ -141,7 +144,11 @@ class Cutter:
         blob = self._codec.dump(value)
         if blob_size(blob) <= INLINE_MAX or not value:
             return _whole(blob)
-        return self._cut_list(value, None, remember) if kind is list else self._cut_dict(value)
+        if kind is list:
+            return self._cut_list(value, None, remember)
+        if blob_size(blob) <= RECORD_MAX and _NESTED.isdisjoint(map(type, value.values())):
+            return Whole(blob, INLINE_MAX)
+        return self._cut_dict(value)
 
     def _cut_dict(self, value: dict[Any, Any]) -> Tree:
         keys = list(value)
