@@ -69,12 +69,12 @@ def _replay(run: Run, command: Command[Any] | None) -> None:
     """Going on from a checkpoint that the caller named runs all that comes after it again, on a branch of
     its own.
 
-    Not where the checkpoint still waits for this very answer, and not right after an update from outside,
-    which is such a branch already.
+    Not where the checkpoint still waits for this very answer. A fresh update or fork is such a branch
+    already.
     """
     if command is not None and pending_interrupts(run):
         return
-    if run.metadata.get("source") in ("update", "fork"):
+    if run.at_head and run.metadata.get("source") in ("update", "fork"):
         run.pending = [write for write in run.pending if write[0] == NULL_TASK_ID]
         return
     run.updated = None

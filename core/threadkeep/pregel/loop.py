@@ -29,6 +29,9 @@ def superstep_loop(run: Run, given: Any) -> Steps:
     saved = None
     if run.saver is not None:
         saved = yield Load(save_config(run, run.explicit_id))
+        if run.explicit_id is not None:
+            head = yield Load(save_config(run, None))
+            run.at_head = saved is not None and head.checkpoint["id"] == saved.checkpoint["id"]
     run.restore(saved)
     begin(run, given, saved)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
@@ -15,9 +14,9 @@ from threadkeep.managed import ManagedValue
 from threadkeep.pregel import history
 from threadkeep.pregel.loop import superstep_loop
 from threadkeep.pregel.node import PregelNode
-from threadkeep.pregel.run import Chunk, Run
+from threadkeep.pregel.run import Run
 from threadkeep.pregel.run_threads import drive
-from threadkeep.pregel.start import StreamSettings, start_run
+from threadkeep.pregel.start import Asked, StreamSettings, start_run
 from threadkeep.pregel.threads import pool
 from threadkeep.types import (
     All,
@@ -146,11 +145,10 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         Raises what a node raised, `GraphRecursionError`, `InvalidUpdateError`, `EmptyInputError`.
         """
         settings = StreamSettings.of(self, stream_mode, print_mode, subgraphs, debug, version)
-        run, chunks = self._start(
-            config, context, settings, output_keys or self.stream_channels,
-            interrupt_before, interrupt_after, durability,
-        )  # fmt: skip
-        for chunk in drive(run, superstep_loop(run, input), chunks, settings.live):
+        keys = output_keys or self.stream_channels
+        asked = Asked(context, keys, interrupt_before, interrupt_after, durability)
+        run = start_run(self, config, asked, settings)
+        for chunk in drive(run, superstep_loop(run, input), run.chunks, settings.live):
             yield from settings.shown(chunk)
 
     async def astream(
@@ -171,13 +169,12 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
     ) -> AsyncIterator[Any]:
         """As `stream`."""
         settings = StreamSettings.of(self, stream_mode, print_mode, subgraphs, debug, version)
-        run, chunks = self._start(
-            config, context, settings, output_keys or self.stream_channels,
-            interrupt_before, interrupt_after, durability,
-        )  # fmt: skip
+        keys = output_keys or self.stream_channels
+        asked = Asked(context, keys, interrupt_before, interrupt_after, durability)
+        run = start_run(self, config, asked, settings)
         from threadkeep.pregel.run_asyncio import adrive
 
-        driven = adrive(run, superstep_loop(run, input), chunks, settings.live)
+        driven = adrive(run, superstep_loop(run, input), run.chunks, settings.live)
         try:
             async for chunk in driven:
                 for shown in settings.shown(chunk):
@@ -212,7 +209,8 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
                 durability=durability, version=version, **kwargs,
             )  # fmt: skip
             return collected(list(chunks), stream_mode, version)
-        run, _ = self._start(config, context, None, keys, interrupt_before, interrupt_after, durability)
+        asked = Asked(context, keys, interrupt_before, interrupt_after, durability)
+        run = start_run(self, config, asked, None)
         driving = drive(run, superstep_loop(run, input), None, False)
         try:
             next(driving)
@@ -244,53 +242,13 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
                 durability=durability, version=version, **kwargs,
             )  # fmt: skip
             return collected([chunk async for chunk in chunks], stream_mode, version)
-        run, _ = self._start(config, context, None, keys, interrupt_before, interrupt_after, durability)
+        asked = Asked(context, keys, interrupt_before, interrupt_after, durability)
+        run = start_run(self, config, asked, None)
         from threadkeep.pregel.run_asyncio import adrive
 
         async for _ in adrive(run, superstep_loop(run, input), None, False):
             raise AssertionError("a run without consumers has no chunks")
         return result_of(run, run.result, version)
-
-    def _start(
-        self,
-        config: RunnableConfig | None,
-        context: Any,
-        settings: StreamSettings | None,
-        keys: str | Sequence[str],
-        before: Breakpoints | None,
-        after: Breakpoints | None,
-        durability: Durability | None,
-    ) -> tuple[Run, deque[Chunk] | None]:
-        run = start_run(self, config, context, durability)
-        run.output_keys = self.checked_keys(keys)
-        run.before = self.checked_breakpoints(before, self.interrupt_before_nodes)
-        run.after = self.checked_breakpoints(after, self.interrupt_after_nodes)
-        if run.saver is not None or run.before or run.after:
-            run.versions = {}
-        return run, run.consume(settings.sink(run) if settings else None)
-
-    def checked_keys(self, keys: str | Sequence[str]) -> str | list[str]:
-        """Output keys. Raises `ValueError` for an unknown one."""
-        listed = [keys] if isinstance(keys, str) else list(keys)
-        for key in listed:
-            if key not in self.channels:
-                raise ValueError(
-                    f"output_keys names the unknown key {key!r}. Keys: {', '.join(self.state_keys)}."
-                )
-        return keys if isinstance(keys, str) else listed
-
-    def checked_breakpoints(self, given: Breakpoints | None, default: list[str] | str) -> list[str] | str:
-        """Nodes to stop at. Raises `ValueError` for an unknown one."""
-        if given is None:
-            return default
-        if isinstance(given, str):
-            given = "*" if given == "*" else [given]
-        for name in given if given != "*" else ():
-            if name not in self.nodes:
-                raise ValueError(
-                    f"A breakpoint names the unknown node {name!r}. Nodes: {', '.join(self.nodes)}."
-                )
-        return given if isinstance(given, str) else list(given)
 
     def batch(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threadkeep.channels.base import MISSING, BaseChannel
@@ -36,91 +37,80 @@ class Sink(NamedTuple):
     """Takes the chunks of subgraphs too."""
 
 
+@dataclass(slots=True, eq=False)
 class Run:
     """One run. See the module."""
 
-    __slots__ = (
-        "_answer", "_answer_lock", "_run_key", "address", "after", "answers", "before", "channels",
-        "checkpoint_id",
-        "chunks", "config",
-        "context", "durability", "explicit_id", "fork", "graph", "interrupts", "last_output", "live",
-        "max_version", "metadata",
-        "modes", "new_versions", "ns", "on_chunk", "ops", "output_keys", "parent", "parent_id", "parents",
-        "paused", "pending",
-        "recursion_limit", "result", "resuming", "saved_id", "saved_values", "saver", "seen", "shown",
-        "sinks", "start_writes", "step",
-        "stop", "stopped", "store", "thread_id", "updated", "values", "versions",
-    )  # fmt: skip
+    graph: Pregel
+    config: RunnableConfig
+    parent: Task | None
+    ns: str = ""
+    thread_id: str | None = None
+    explicit_id: str | None = None
+    """The checkpoint that the caller named to start from."""
+    saver: BaseCheckpointSaver[Any] | None = None
+    store: Any = None
+    context: Any = None
+    durability: Durability = "async"
+    recursion_limit: int = 0
+    sinks: list[Sink] = field(default_factory=list)
+    modes: frozenset[str] = frozenset()
+    output_keys: str | list[str] = field(default_factory=list)
+    before: list[str] | str = field(default_factory=list)
+    after: list[str] | str = field(default_factory=list)
+    chunks: deque[Chunk] | None = None
+    on_chunk: Callable[[], None] | None = None
+    """Wakes the interpreter that waits for tasks, from any thread."""
+    result: Any = None
+    shown: bool = False
+    """One of the output keys was written."""
+    last_output: Any = None
+    stopped: bool = False
+    """Set by an interpreter whose caller went away: no further step is started."""
 
-    def __init__(self, graph: Pregel, config: RunnableConfig, parent: Task | None) -> None:
-        self.graph = graph
-        self.config = config
-        self.parent = parent
-        self.ns = ""
-        self.thread_id: str | None = None
-        self.explicit_id: str | None = None
-        """The checkpoint that the caller named to start from."""
-        self.saver: BaseCheckpointSaver[Any] | None = None
-        self.store: Any = None
-        self.context: Any = None
-        self.durability: Durability = "async"
-        self.recursion_limit = 0
-        self.sinks: list[Sink] = []
-        self.modes: frozenset[str] = frozenset()
-        self.output_keys: str | list[str] = []
-        self.before: list[str] | str = []
-        self.after: list[str] | str = []
-        self.chunks: deque[Chunk] | None = None
-        self.on_chunk: Callable[[], None] | None = None
-        """Wakes the interpreter that waits for tasks, from any thread."""
-        self.result: Any = None
-        self.shown = False
-        """One of the output keys was written."""
-        self.last_output: Any = None
-        self.stopped = False
-        """Set by an interpreter whose caller went away: no further step is started."""
+    channels: dict[str, BaseChannel[Any, Any]] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    """The value of each available state key, in the order of the schema."""
+    saved_values: dict[str, Any] = field(default_factory=dict)
+    """What each channel would save."""
+    live: set[str] = field(default_factory=set)
+    """Volatile channels that hold a value."""
+    updated: set[str] | None = None
+    """Channels that the last step changed and that hold a value. None: not known, look at all."""
+    versions: dict[str, Any] | None = None
+    """None where nothing needs them: no saver and no breakpoints."""
+    seen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    max_version: Any = None
+    new_versions: dict[str, Any] = field(default_factory=dict)
 
-        self.channels: dict[str, BaseChannel[Any, Any]] = {}
-        self.values: dict[str, Any] = {}
-        """The value of each available state key, in the order of the schema."""
-        self.saved_values: dict[str, Any] = {}
-        """What each channel would save."""
-        self.live: set[str] = set()
-        """Volatile channels that hold a value."""
-        self.updated: set[str] | None = None
-        """Channels that the last step changed and that hold a value. None: not known, look at all."""
-        self.versions: dict[str, Any] | None = None
-        """None where nothing needs them: no saver and no breakpoints."""
-        self.seen: dict[str, dict[str, Any]] = {}
-        self.max_version: Any = None
-        self.new_versions: dict[str, Any] = {}
-
-        self.step = -1
-        self.stop = 0
-        self.checkpoint_id = ""
-        self.address: RunnableConfig | None = None
-        """Where the saver keeps the run; made with the first save."""
-        self.parent_id: str | None = None
-        self.saved_id: str | None = None
-        """The newest checkpoint that was handed to the saver: the parent of the next."""
-        self.fork = False
-        """The next checkpoint branches off on purpose."""
-        self.metadata: dict[str, Any] = {}
-        self.parents: dict[str, str] = {}
-        self.pending: list[PendingWrite] = []
-        self.start_writes: list[tuple[str, Any]] = []
-        """Jumps of a command that came as the input, beside what the input starts."""
-        self.resuming = False
-        self.answers: dict[str, Any] = {}
-        """Answers by interrupt id."""
-        self._answer: Any = MISSING
-        self._answer_lock = threading.Lock()
-        self._run_key: str | None = None
-        self.ops: list[SavePoint | SaveWrites] = []
-        """What is still to be handed to the saver, in order."""
-        self.paused = False
-        self.interrupts: list[Interrupt] = []
-        """What the run ended to wait for."""
+    step: int = -1
+    stop: int = 0
+    checkpoint_id: str = ""
+    address: RunnableConfig | None = None
+    """Where the saver keeps the run; made with the first save."""
+    parent_id: str | None = None
+    saved_id: str | None = None
+    """The newest checkpoint that was handed to the saver: the parent of the next."""
+    at_head: bool = True
+    """The run starts from the newest checkpoint of its thread."""
+    fork: bool = False
+    """The next checkpoint branches off on purpose."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
+    pending: list[PendingWrite] = field(default_factory=list)
+    start_writes: list[tuple[str, Any]] = field(default_factory=list)
+    """Jumps of a command that came as the input, beside what the input starts."""
+    resuming: bool = False
+    answers: dict[str, Any] = field(default_factory=dict)
+    """Answers by interrupt id."""
+    _answer: Any = MISSING
+    _answer_lock: threading.Lock = field(default_factory=threading.Lock)
+    _run_key: str | None = None
+    ops: list[SavePoint | SaveWrites] = field(default_factory=list)
+    """What is still to be handed to the saver, in order."""
+    paused: bool = False
+    interrupts: list[Interrupt] = field(default_factory=list)
+    """What the run ended to wait for."""
 
     @property
     def run_key(self) -> str:
@@ -203,14 +193,11 @@ class Run:
 
     # Chunks
 
-    def consume(self, sink: Sink | None) -> deque[Chunk] | None:
-        """Connect the consumers: the caller of this run, and those of the runs around it. Returns the
-        chunks.
-        """
+    def consume(self, sink: Sink | None) -> None:
+        """Connect the consumers: the caller of this run, and those of the runs around it."""
         around = [sink for sink in self.parent.run.sinks if sink.subgraphs] if self.parent is not None else []
         self.sinks = [*around, sink] if sink is not None else around
         self.modes = frozenset(mode for found in self.sinks for mode in found.modes)
-        return self.chunks
 
     def wants(self, mode: str) -> bool:
         return mode in self.modes

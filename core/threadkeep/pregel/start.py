@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threadkeep.checkpoint.base import BaseCheckpointSaver
@@ -104,46 +104,99 @@ def _typed(ns: tuple[str, ...], mode: str, payload: Any) -> dict[str, Any]:
     return shown
 
 
+class Asked(NamedTuple):
+    """What a caller of `invoke` or `stream` asked for, besides input and config."""
+
+    context: Any
+    keys: str | Sequence[str]
+    """Which keys to return and to stream."""
+    before: str | Sequence[str] | None
+    after: str | Sequence[str] | None
+    """Breakpoints; None: those that the graph was compiled with."""
+    durability: Durability | None
+
+
 def start_run(
     graph: Pregel[Any, Any, Any, Any],
     config: RunnableConfig | None,
-    context: Any,
-    durability: Durability | None,
+    asked: Asked,
+    settings: StreamSettings | None,
 ) -> Run:
-    """A run of the graph: at the root, or within the task that calls it.
+    """A run of the graph: at the root, or within the task that calls it. Its chunks are in `run.chunks`.
 
-    Raises `ValueError` for a config that names no thread where a checkpointer needs one.
+    Raises `ValueError` for a config that names no thread where a checkpointer needs one, and for keys,
+    nodes, limits and modes that do not exist.
     """
-    given = config.get(CONF) if config else None
-    parent: Any = (given or {}).get(CONFIG_KEY_TASK) or running.get()
-    detached = given is not None and "thread_id" in given and CONFIG_KEY_TASK not in given
-    if parent is not None and (detached or not getattr(parent.run, "graph", None)):
-        # A node that names a thread starts a run of its own there; a node called alone has no run at all.
-        parent = None
-    if parent is None:
-        merged = merge_configs(inherited_config(), graph.config, config)
-    else:
-        merged = merge_configs(parent.run.config, graph.config, _without_task(config))
+    parent = _parent(config)
+    inherited = inherited_config() if parent is None else parent.run.config
+    merged = merge_configs(inherited, graph.config, config if parent is None else _without_task(config))
     run = Run(graph, merged, parent)
     configurable = merged.get(CONF) or {}
-    limit = merged.get("recursion_limit")
-    run.recursion_limit = (
-        graph.recursion_limit if limit is None or (parent and not _own(config, graph)) else limit
-    )
-    if run.recursion_limit < 1:
-        raise ValueError("recursion_limit must be at least 1.")
-    if durability is not None and durability not in DURABILITIES:
-        raise ValueError(f"{durability!r} is no durability. Choose of: {', '.join(DURABILITIES)}.")
-    run.durability = durability or (parent.run.durability if parent else "async")
+    run.recursion_limit = _checked_limit(merged.get("recursion_limit"), graph)
+    run.durability = _checked_durability(asked.durability) or (parent.run.durability if parent else "async")
     run.store = graph.store if graph.store is not None or parent is None else parent.run.store
     run.saver = _saver(graph, configurable, parent)
-    run.context = _context(graph, context, parent)
+    run.context = _context(graph, asked.context, parent)
     if parent is not None:
         run.ns = _nested_namespace(run, parent)
         run.parents = {**parent.run.parents, parent.run.ns: parent.checkpoint_id}
     if run.saver is not None:
         _address(run, configurable)
+    run.output_keys = _checked_keys(asked.keys, graph)
+    run.before = _checked_breakpoints(asked.before, graph.interrupt_before_nodes, graph)
+    run.after = _checked_breakpoints(asked.after, graph.interrupt_after_nodes, graph)
+    if run.saver is not None or run.before or run.after:
+        run.versions = {}
+    run.consume(settings.sink(run) if settings else None)
     return run
+
+
+def _parent(config: RunnableConfig | None) -> Any:
+    """The task within which a graph is called, if there is one."""
+    given = (config.get(CONF) if config else None) or {}
+    parent: Any = given.get(CONFIG_KEY_TASK) or running.get()
+    # A node that names a thread starts a run of its own there; a node called alone has no run at all.
+    detached = "thread_id" in given and CONFIG_KEY_TASK not in given
+    return None if parent is None or detached or not getattr(parent.run, "graph", None) else parent
+
+
+def _checked_limit(limit: int | None, graph: Pregel[Any, Any, Any, Any]) -> int:
+    limit = graph.recursion_limit if limit is None else limit
+    if limit < 1:
+        raise ValueError("recursion_limit must be at least 1.")
+    return limit
+
+
+def _checked_durability(durability: Durability | None) -> Durability | None:
+    if durability is not None and durability not in DURABILITIES:
+        raise ValueError(f"{durability!r} is no durability. Choose of: {', '.join(DURABILITIES)}.")
+    return durability
+
+
+def _checked_keys(keys: str | Sequence[str], graph: Pregel[Any, Any, Any, Any]) -> str | list[str]:
+    listed = [keys] if isinstance(keys, str) else list(keys)
+    for key in listed:
+        if key not in graph.channels:
+            raise ValueError(
+                f"output_keys names the unknown key {key!r}. Keys: {', '.join(graph.state_keys)}."
+            )
+    return keys if isinstance(keys, str) else listed
+
+
+def _checked_breakpoints(
+    given: str | Sequence[str] | None, default: list[str] | str, graph: Pregel[Any, Any, Any, Any]
+) -> list[str] | str:
+    if given is None:
+        return default
+    if given == "*":
+        return "*"
+    names = [given] if isinstance(given, str) else list(given)
+    for name in names:
+        if name not in graph.nodes:
+            raise ValueError(
+                f"A breakpoint names the unknown node {name!r}. Nodes: {', '.join(graph.nodes)}."
+            )
+    return names
 
 
 def _without_task(config: RunnableConfig | None) -> RunnableConfig | None:
@@ -156,11 +209,6 @@ def _without_task(config: RunnableConfig | None) -> RunnableConfig | None:
         key: value for key, value in (config.get("metadata") or {}).items() if key not in _TASK_KEYS
     }
     return kept
-
-
-def _own(config: RunnableConfig | None, graph: Pregel[Any, Any, Any, Any]) -> bool:
-    """Whether a subgraph's call sets its own recursion limit."""
-    return "recursion_limit" in (config or {}) or "recursion_limit" in (graph.config or {})
 
 
 def _saver(
