@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tempfile
 from pathlib import Path
@@ -22,7 +23,8 @@ def main() -> int:
     keep: Path | None = parser.parse_args().keep
     if keep is not None and keep.exists() and any(keep.iterdir()):
         parser.error(f"{keep} is not empty")
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is the real one
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without ✓ shows ?
     console = Console(highlight=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     with tempfile.TemporaryDirectory(prefix="refund-desk-") as scratch:
@@ -33,6 +35,8 @@ def main() -> int:
         except ClerkFailed as error:
             console.print(f"[bold red]{error}")
             return 1
+        except KeyboardInterrupt:
+            return 130
 
 
 if __name__ == "__main__":

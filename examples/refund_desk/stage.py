@@ -54,7 +54,10 @@ class Stage:
         command = [sys.executable, "-m", "examples.refund_desk.clerk", str(self.folder), task]
         options = ["--pace", str(PACE), "--answers", json.dumps(answers or {})]
         killed = False
-        with subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        # In a session of its own: Ctrl-C reaches this process only, which then kills the clerk.
+        with subprocess.Popen(
+            [*command, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
             self.processes.append(process.pid)
             try:
                 for line in process.stdout or ():
