@@ -287,3 +287,46 @@ def child_with_own_memory_paused(lab: Lab) -> Any:
     for given in ({"x": 0}, lab.Command(resume="a"), {"x": 0}, lab.Command(resume="b")):
         results.append(graph.invoke(given, thread()))
     return results
+
+
+def answer_without_a_question_yet(lab: Lab) -> Any:
+    graph = _graph(
+        lab,
+        ("a", lambda s: {"log": ["a"]}),
+        ("b", lambda s: {"log": [f"b={lab.interrupt('b?')}"]}),
+        ("c", lambda s: {"log": [f"c={lab.interrupt('c?')}"]}),
+        interrupt_before=["b"],
+    )
+    results = [graph.invoke({"log": []}, thread())]
+    return results + [graph.invoke(lab.Command(resume=answer), thread()) for answer in "xy"]
+
+
+def answer_before_a_node_that_does_not_ask(lab: Lab) -> Any:
+    graph = _graph(
+        lab,
+        ("a", lambda s: {"log": ["a"]}),
+        ("b", lambda s: {"log": ["b"]}),
+        ("c", lambda s: {"log": [f"c={lab.interrupt('c?')}"]}),
+        interrupt_before=["b"],
+    )
+    results = [graph.invoke({"log": []}, thread())]
+    return results + [graph.invoke(lab.Command(resume=answer), thread()) for answer in "xy"]
+
+
+def answer_given_again_after_a_failure(lab: Lab) -> Any:
+    fails = [True]
+
+    def first(state: Any) -> Any:
+        answer = lab.interrupt("first?")
+        if fails:
+            fails.pop()
+            raise ValueError("after the answer")
+        return {"log": [f"first={answer}"]}
+
+    graph = _graph(
+        lab, ("first", first), ("second", lambda s: {"log": [f"second={lab.interrupt('second?')}"]})
+    )
+    results = [graph.invoke({"log": []}, thread())]
+    for answer in "xyz":
+        results.append(lab.error(lambda a=answer: graph.invoke(lab.Command(resume=a), thread())))
+    return results
