@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXCLUDED_METADATA_KEYS", "WRITES_IDX_MAP", "BaseCheckpointSaver", "ChannelProtocol", "ChannelVersions",
-    "Checkpoint", "CheckpointMetadata", "CheckpointTuple", "EmptyChannelError", "PendingWrite", "SavePoint",
+    "Checkpoint", "CheckpointMetadata", "CheckpointTuple", "EmptyChannelError", "PendingCommit",
+    "PendingWrite", "SavePoint",
     "SaveWrites", "V", "copy_checkpoint", "create_checkpoint", "empty_checkpoint", "get_checkpoint_id",
     "get_checkpoint_metadata", "get_serializable_checkpoint_metadata", "uuid6", "writes_sort_key",
 ]  # fmt: skip
@@ -102,6 +103,29 @@ class SaveWrites(NamedTuple):
     writes: Sequence[tuple[str, Any]]
     task_id: str
     task_path: str = ""
+
+
+class PendingCommit:
+    """A commit that is collected first and stored later. Values count as they are when they are added.
+
+    (Of a saver that is not ours: as they are when it is stored.)
+    """
+
+    def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
+        self._saver = saver
+        self._ops: list[SavePoint | SaveWrites] = []
+
+    def add(self, op: SavePoint | SaveWrites) -> None:
+        """Raises what the serialiser raises; the operation is then not part of the commit."""
+        self._ops.append(op)
+
+    def store(self) -> None:
+        """Stores all that was added, as `BaseCheckpointSaver.commit`."""
+        self._saver.commit(self._ops)
+
+    async def astore(self) -> None:
+        """As `store`."""
+        await self._saver.acommit(self._ops)
 
 
 class ChannelProtocol(Protocol):
@@ -292,6 +316,10 @@ class BaseCheckpointSaver(Generic[V]):
                 self.put(*op)
             else:
                 self.put_writes(*op)
+
+    def open_commit(self) -> PendingCommit:
+        """A commit to be collected and stored later."""
+        return PendingCommit(self)
 
     def delete_thread(self, thread_id: str) -> None:
         """Deletes a thread with everything in it. Late writes of runs that still go on are refused."""

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.base import SavePoint, SaveWrites
-from threadkeep.checkpoint.drafts import Draft, PointDraft, WritesDraft, draft
+from threadkeep.checkpoint.drafts import Draft, Drafter, PointDraft, WritesDraft
 from threadkeep.checkpoint.memo import Learned, Memos, PointMemo, ThreadMemo
 from threadkeep.checkpoint.objects import Blob, Codec, Cutter, ListTree, Node, Tree, inherit
 from threadkeep.checkpoint.records import Body, Writes, body_of, pack_body, pack_writes, writes_of
@@ -21,22 +21,27 @@ _PAGE = 50
 
 
 class Commit:
-    """One commit, drafted when made. `plan` stores it; run it in a transaction (again, if that was undone).
+    """One commit. `plan` stores it; run it in a transaction (again, if that was undone).
 
-    Drafting serialises, so it is done where the values belong: in the caller's thread, before any waiting.
+    `add` drafts an operation. Drafting serialises, so it is done where the values belong: in the caller's
+    thread, before any waiting.
     """
 
-    __slots__ = ("_codec", "_drafts", "_memos", "_on_conflict", "_ops", "_used")
+    __slots__ = ("_codec", "_drafter", "_drafts", "_memos", "_on_conflict", "_ops", "_used")
 
-    def __init__(
-        self, ops: Sequence[SavePoint | SaveWrites], codec: Codec, memos: Memos, on_conflict: OnConflict
-    ) -> None:
-        self._ops = ops
+    def __init__(self, codec: Codec, memos: Memos, on_conflict: OnConflict) -> None:
         self._codec = codec
         self._on_conflict = on_conflict
         self._memos = memos
         self._used: dict[str, ThreadMemo | None] = {}
-        self._drafts = draft(ops, codec, self._memo_of)
+        self._drafter = Drafter(codec, self._memo_of)
+        self._ops: list[SavePoint | SaveWrites] = []
+        self._drafts: list[Draft] = []
+
+    def add(self, op: SavePoint | SaveWrites) -> None:
+        """Adds an operation. Raises what the serialiser raises; the commit is then as before."""
+        self._drafts.append(self._drafter.draft(op))
+        self._ops.append(op)
 
     def _memo_of(self, thread_id: str) -> ThreadMemo | None:
         """The memo of a thread, the same one for drafting and for storing."""
@@ -58,7 +63,8 @@ class Commit:
             memo = self._memo_of(thread_id)
             if memo is not None and (memo.no, memo.epoch) != (row.no, row.epoch):
                 memo = None
-                drafts = draft([self._ops[i] for i in places], self._codec, lambda _: None)
+                drafter = Drafter(self._codec, lambda _: None)
+                drafts = [drafter.draft(self._ops[i]) for i in places]
             writer = _ThreadWriter(thread_id, row, memo, self._codec, self._on_conflict)
             news.append((yield from writer.store(drafts)))
         return news

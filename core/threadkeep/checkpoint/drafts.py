@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from threadkeep.checkpoint.base import (
@@ -15,7 +15,7 @@ from threadkeep.checkpoint.memo import ThreadMemo
 from threadkeep.checkpoint.objects import Codec, Cutter, ListTree, Tree
 from threadkeep.constants import CONFIG_KEY_FORK
 
-__all__ = ["Address", "Draft", "PointDraft", "WritesDraft", "address_of", "check_name", "draft"]
+__all__ = ["Address", "Draft", "Drafter", "PointDraft", "WritesDraft", "address_of", "check_name"]
 
 NAME_MAX = 16_384
 """Characters of a thread id, namespace, checkpoint id or task id."""
@@ -93,22 +93,20 @@ def check_name(what: str, name: object) -> str:
     return name
 
 
-def draft(
-    ops: Sequence[SavePoint | SaveWrites], codec: Codec, memo_of: Callable[[str], ThreadMemo | None]
-) -> list[Draft]:
-    """The drafts of the operations of one commit, in their order. Raises what the serialiser raises."""
-    drafter = _Drafter(codec, memo_of)
-    return [drafter.point(op) if isinstance(op, SavePoint) else drafter.writes(op) for op in ops]
+class Drafter:
+    """Makes the drafts of one commit, in the order of its operations. Raises what the serialiser raises."""
 
-
-class _Drafter:
     def __init__(self, codec: Codec, memo_of: Callable[[str], ThreadMemo | None]) -> None:
         self._codec = codec
         self._memo_of = memo_of
         self._cutter = Cutter(codec)
         self._lists: dict[tuple[str, str, str], ListTree] = {}
 
-    def point(self, op: SavePoint) -> PointDraft:
+    def draft(self, op: SavePoint | SaveWrites) -> Draft:
+        """What the operation will store, of its values as they are now."""
+        return self._point(op) if isinstance(op, SavePoint) else self._writes(op)
+
+    def _point(self, op: SavePoint) -> PointDraft:
         config, checkpoint, metadata, new_versions = op
         address = address_of(config)
         values, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
@@ -134,7 +132,7 @@ class _Drafter:
             values,
         )
 
-    def writes(self, op: SaveWrites) -> WritesDraft:
+    def _writes(self, op: SaveWrites) -> WritesDraft:
         config, writes, task_id, task_path = op
         address = address_of(config)
         if address.id is None:

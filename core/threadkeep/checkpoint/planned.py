@@ -14,6 +14,7 @@ from threadkeep.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    PendingCommit,
     SavePoint,
     SaveWrites,
 )
@@ -87,20 +88,30 @@ class PlannedSaver(BaseCheckpointSaver[int]):
     def commit(self, ops: Sequence[SavePoint | SaveWrites]) -> None:
         """Stores several checkpoints and writes in order, all or nothing."""
         if ops:
-            self._learn(self._store(Commit(ops, self._codec, self._memos, self.on_conflict)))
+            self._learn(self._store(self._commit_of(ops)))
 
     async def acommit(self, ops: Sequence[SavePoint | SaveWrites]) -> None:
         """As `commit`."""
         if ops:
-            self._learn(await self._astore(Commit(ops, self._codec, self._memos, self.on_conflict)))
+            self._learn(await self._astore(self._commit_of(ops)))
+
+    def open_commit(self) -> PendingCommit:
+        """A commit to be collected and stored later; values count as they are when they are added."""
+        return _Collected(self, self._commit_of(()))
+
+    def _commit_of(self, ops: Iterable[SavePoint | SaveWrites]) -> Commit:
+        commit = Commit(self._codec, self._memos, self.on_conflict)
+        for op in ops:
+            commit.add(op)
+        return commit
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that the config addresses, with metadata and pending writes."""
-        return self._read(get_tuple(address_of(config), self._codec))
+        return self._read(get_tuple(address_of(config), self._codec, self._memos))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `get_tuple`."""
-        return await self._aread(get_tuple(address_of(config), self._codec))
+        return await self._aread(get_tuple(address_of(config), self._codec, self._memos))
 
     def list(
         self,
@@ -205,3 +216,21 @@ class PlannedSaver(BaseCheckpointSaver[int]):
 def _address_after(config: RunnableConfig, checkpoint: Checkpoint) -> RunnableConfig:
     thread_id, ns, _ = address_of(config)
     return {"configurable": {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": checkpoint["id"]}}
+
+
+class _Collected(PendingCommit):
+    """A pending commit that is drafted as it is collected."""
+
+    def __init__(self, saver: PlannedSaver, commit: Commit) -> None:
+        super().__init__(saver)
+        self._planned = saver
+        self._commit = commit
+
+    def add(self, op: SavePoint | SaveWrites) -> None:
+        self._commit.add(op)
+
+    def store(self) -> None:
+        self._planned._learn(self._planned._store(self._commit))
+
+    async def astore(self) -> None:
+        self._planned._learn(await self._planned._astore(self._commit))

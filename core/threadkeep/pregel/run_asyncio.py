@@ -208,7 +208,8 @@ class _Driver:
             copy_context().run(run_task, tasks[0])
             effect = advance(self._loop, tasks, None)
             while type(effect) is Save and not effect.wait and self._saves is not None:
-                self._here.call_soon_threadsafe(self._saves.start, self._run.take_ops())
+                self._saves.add(self._run.take_ops())
+                self._here.call_soon_threadsafe(self._saves.start)
                 effect = advance(self._loop, None, None)
             if (
                 self._leaving

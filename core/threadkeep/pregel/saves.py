@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from threadkeep.checkpoint.base import BaseCheckpointSaver, SavePoint, SaveWrites
+from threadkeep.checkpoint.base import BaseCheckpointSaver, PendingCommit, SavePoint, SaveWrites
 from threadkeep.pregel.threads import call_in_thread
 
 if TYPE_CHECKING:
@@ -29,14 +29,16 @@ _IDLE = 200
 
 
 class ThreadSaves:
-    """The saves of one run."""
+    """The saves of one run. Values are taken as they are when they are queued, whatever nodes do to them
+    later.
+    """
 
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
         self._saver = saver
         self._lock = threading.Lock()
-        self._ops: Ops = []
-        self._busy = False
+        self._pending: PendingCommit | None = None
         self._since = 0.0
+        self._busy = False
         self._worker: Future[None] | None = None
 
     def save(self, ops: Ops, wait: bool) -> None:
@@ -44,49 +46,51 @@ class ThreadSaves:
 
         Raises what an earlier or this save raised.
         """
-        if not (wait or self._saver.blocking):
-            self._keep(ops)
-            return
         worker = self._worker
         if worker is not None and (wait or worker.done()):
             worker.result()
         with self._lock:
-            self._ops.extend(ops)
-            if not wait:
+            self._add(ops)
+            if not wait and self._saver.blocking:
                 if not self._busy:
                     _watch.add(self)
                 return
-            ops, self._ops = self._ops, []
+            # A saver that waits for nothing is called from here: a thread would only take this one's time.
+            now = wait or time.monotonic() - self._since > LINGER
+            pending = self._take() if now else None
         if self._worker is not worker and self._worker is not None:
             self._worker.result()
-        if ops:
-            self._saver.commit(ops)
+        if pending is not None:
+            pending.store()
 
-    def _keep(self, ops: Ops) -> None:
-        """As `save`, for a saver that waits for nothing: a thread would only take its time from this one."""
-        now = time.monotonic()
-        if not self._ops:
-            self._since = now
-        self._ops.extend(ops)
-        if now - self._since > LINGER:
-            ops, self._ops = self._ops, []
-            self._saver.commit(ops)
+    def _add(self, ops: Ops) -> None:
+        if not ops:
+            return
+        if self._pending is None:
+            self._pending = self._saver.open_commit()
+            self._since = time.monotonic()
+        for op in ops:
+            self._pending.add(op)
+
+    def _take(self) -> PendingCommit | None:
+        pending, self._pending = self._pending, None
+        return pending
 
     def start(self) -> None:
         """Store what is queued, in a worker thread. Called by the watch."""
         with self._lock:
-            if self._ops and not self._busy:
+            if self._pending is not None and not self._busy:
                 self._busy = True
                 self._worker = call_in_thread(self._drain)
 
     def _drain(self) -> None:
         while True:
             with self._lock:
-                ops, self._ops = self._ops, []
-                if not ops:
+                pending = self._take()
+                if pending is None:
                     self._busy = False
                     return
-            self._saver.commit(ops)
+            pending.store()
 
 
 class _Watch:

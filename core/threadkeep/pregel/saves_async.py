@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
-from threadkeep.checkpoint.base import BaseCheckpointSaver
+from threadkeep.checkpoint.base import BaseCheckpointSaver, PendingCommit
 from threadkeep.pregel.saves import LINGER, Ops
 
 
@@ -14,17 +15,19 @@ class TaskSaves:
 
     def __init__(self, saver: BaseCheckpointSaver[Any]) -> None:
         self._saver = saver
-        self._ops: Ops = []
+        self._lock = threading.Lock()
+        self._pending: PendingCommit | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._worker: asyncio.Task[None] | None = None
 
     async def save(self, ops: Ops, wait: bool) -> None:
         """As `ThreadSaves.save`."""
         worker = self._worker
+        if worker is not None and worker.done():
+            worker.result()
+        self.add(ops)
         if not wait:
-            if worker is not None and worker.done():
-                worker.result()
-            self.start(ops)
+            self.start()
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -32,14 +35,26 @@ class TaskSaves:
         if worker is not None:
             await asyncio.shield(worker)
             self._worker = None
-        ops = [*self._ops, *ops]
-        self._ops = []
-        if ops:
-            await self._saver.acommit(ops)
+        if (pending := self._take()) is not None:
+            await pending.astore()
 
-    def start(self, ops: Ops) -> None:
-        """Queue operations, on the event loop. A failure shows at the next `save`."""
-        self._ops.extend(ops)
+    def add(self, ops: Ops) -> None:
+        """Queue operations. Also from the worker thread that runs the loop just now."""
+        if not ops:
+            return
+        with self._lock:
+            if self._pending is None:
+                self._pending = self._saver.open_commit()
+            for op in ops:
+                self._pending.add(op)
+
+    def _take(self) -> PendingCommit | None:
+        with self._lock:
+            pending, self._pending = self._pending, None
+        return pending
+
+    def start(self) -> None:
+        """Have what is queued stored soon. A failure shows at the next `save`."""
         if self._timer is None and (self._worker is None or self._worker.done()):
             self._timer = asyncio.get_running_loop().call_later(LINGER, self._begin)
 
@@ -49,6 +64,5 @@ class TaskSaves:
             self._worker = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
-        while self._ops:
-            ops, self._ops = self._ops, []
-            await self._saver.acommit(ops)
+        while (pending := self._take()) is not None:
+            await pending.astore()
