@@ -93,7 +93,9 @@ def _step(run: Run, tasks: list[Task]) -> Steps:
         _show_partial(run, tasks)
         return
     run.updated = apply_writes(run, tasks)
-    run.resuming = False
+    if run.resuming:
+        run.resuming = False
+        run.drop_answer()
     _show(run, tasks)
     save_point(run, "loop")
 

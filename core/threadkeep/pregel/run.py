@@ -225,12 +225,23 @@ class Run:
         self._answer = value
 
     def take_answer(self) -> tuple[bool, Any]:
-        """The answer that no `interrupt` call has taken yet, once."""
+        """The answer that no `interrupt` call has taken yet, once.
+
+        It is meant for a question of the step that is resumed: a later step of a subgraph does not get it. A
+        subgraph without memory starts anew, and gets it in any step.
+        """
         with self._answer_lock:
             if self._answer is not MISSING:
                 value, self._answer = self._answer, MISSING
                 return True, value
-        return self.parent.run.take_answer() if self.parent is not None else (False, None)
+        if self.parent is None or not (self.resuming or self.saver is None):
+            return False, None
+        return self.parent.run.take_answer()
+
+    def drop_answer(self) -> None:
+        """The resumed step is over: its answer, if nobody asked for it, answers no later question."""
+        with self._answer_lock:
+            self._answer = MISSING
 
     def interrupt_id(self, ns: str, position: int) -> str:
         """The id of the `position`-th interrupt of the task that runs in `ns`."""
