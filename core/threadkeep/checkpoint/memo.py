@@ -43,7 +43,7 @@ class Learned(NamedTuple):
 class ThreadMemo:
     """One thread in one epoch. Replaced entry by entry, so that readers need no lock."""
 
-    __slots__ = ("_known_size", "_learned", "epoch", "known", "lists", "no", "points", "size")
+    __slots__ = ("_known_size", "_learned", "epoch", "known", "lists", "no", "objects", "points", "size")
 
     def __init__(self, no: int, epoch: int) -> None:
         self.no = no
@@ -53,6 +53,9 @@ class ThreadMemo:
         self.points: dict[str, PointMemo] = {}
         """The checkpoint stored last, by namespace."""
         self.known: dict[Blob, int] = {}
+        """The objects stored last: their numbers. Nothing is ever taken out of this dict or the next,"""
+        self.objects: dict[int, Blob] = {}
+        """which is the same turned round: a reader may use them without a lock."""
         self.size = 1_000
         self._known_size = 0
         self._learned = 0
@@ -68,15 +71,26 @@ class ThreadMemo:
                 del self.lists[key]
         if news.known:
             self.known.update(news.known)
+            self.objects.update((n, blob) for blob, n in news.known.items())
             self._known_size += sum(map(blob_size, news.known))
-        while self._known_size > known_max and self.known:
-            oldest = next(iter(self.known))
-            del self.known[oldest]
-            self._known_size -= blob_size(oldest)
+        if self._known_size > known_max:
+            self._forget(known_max // 2)
         if self._learned % _RECOUNT == 0:
             self._known_size = sum(map(blob_size, self.known))
             self.size = 1_000 + self._known_size + sum(memo.size() for memo in self.lists.values())
         self._learned += 1
+
+    def _forget(self, limit: int) -> None:
+        """Keeps the newest objects. In new dicts: a reader may hold the old ones."""
+        kept, total = [], 0
+        for blob, n in reversed(self.known.items()):
+            total += blob_size(blob)
+            if total > limit:
+                break
+            kept.append((blob, n))
+        self.known = dict(reversed(kept))
+        self.objects = {n: blob for blob, n in self.known.items()}
+        self._known_size = total
 
 
 class Memos:

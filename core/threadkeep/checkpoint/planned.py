@@ -122,7 +122,7 @@ class PlannedSaver(BaseCheckpointSaver[int]):
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
         """Checkpoints, newest first; read in pages, so that a later page sees what was stored meanwhile."""
-        listing = Listing.of(config, filter, before, limit, self._codec)
+        listing = Listing.of(config, filter, before, limit, self._codec, self._memos)
         while page := self._read(listing.page()):
             yield from page
 
@@ -135,7 +135,7 @@ class PlannedSaver(BaseCheckpointSaver[int]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """As `list`."""
-        listing = Listing.of(config, filter, before, limit, self._codec)
+        listing = Listing.of(config, filter, before, limit, self._codec, self._memos)
         while page := await self._aread(listing.page()):
             for each in page:
                 yield each

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.base import CheckpointTuple
 from threadkeep.checkpoint.drafts import Address, address_of
+from threadkeep.checkpoint.memo import Memos
 from threadkeep.checkpoint.objects import Blob, Codec, missing, needs
 from threadkeep.checkpoint.records import Body, body_of, checkpoint_tuple, nodes_of, writes_of
 from threadkeep.checkpoint.requests import Plan, PointRow, ThreadRow, WritesRow
@@ -17,7 +18,7 @@ __all__ = ["Listing", "get_tuple"]
 _PAGE = 20
 
 
-def get_tuple(address: Address, codec: Codec) -> Plan[CheckpointTuple | None]:
+def get_tuple(address: Address, codec: Codec, memos: Memos) -> Plan[CheckpointTuple | None]:
     """The checkpoint at an address, or None."""
     thread: ThreadRow | None = yield ask.FindThread(address.thread_id)
     if thread is None:
@@ -25,11 +26,20 @@ def get_tuple(address: Address, codec: Codec) -> Plan[CheckpointTuple | None]:
     row: PointRow | None = yield ask.ReadPoint(thread.no, address.ns, address.id)
     if row is None:
         return None
-    return (yield from _load([(row, body_of(row.body))], codec))[0]
+    remembered = {thread.no: _remembered(memos, address.thread_id, thread)}
+    return (yield from _load([(row, body_of(row.body))], codec, remembered))[0]
 
 
-def _load(points: Sequence[tuple[PointRow, Body]], codec: Codec) -> Plan[list[CheckpointTuple]]:
-    """The checkpoints of these rows. An object that several share is read once."""
+def _remembered(memos: Memos, thread_id: str, thread: ThreadRow) -> Mapping[int, Blob]:
+    """Objects of a thread that need not be read."""
+    memo = memos.get(thread_id)
+    return memo.objects if memo is not None and (memo.no, memo.epoch) == (thread.no, thread.epoch) else {}
+
+
+def _load(
+    points: Sequence[tuple[PointRow, Body]], codec: Codec, remembered: Mapping[int, Mapping[int, Blob]]
+) -> Plan[list[CheckpointTuple]]:
+    """The checkpoints of these rows. An object is read once, a remembered one not at all."""
     waiting: list[list[WritesRow]] = []
     nodes: dict[int, list[Any]] = {}
     for row, body in points:
@@ -38,15 +48,16 @@ def _load(points: Sequence[tuple[PointRow, Body]], codec: Codec) -> Plan[list[Ch
         nodes.setdefault(row.no, []).extend(nodes_of([body], [writes_of(each.body) for each in writes]))
     objects: dict[int, Mapping[int, Blob]] = {}
     for no, of_thread in nodes.items():
-        objects[no] = yield from _fetch(no, of_thread)
+        objects[no] = yield from _fetch(no, of_thread, remembered.get(no, {}))
     return [
         checkpoint_tuple(row, body, writes, objects[row.no], codec)
         for (row, body), writes in zip(points, waiting, strict=True)
     ]
 
 
-def _fetch(no: int, nodes: Sequence[Any]) -> Plan[Mapping[int, Blob]]:
-    objects: Mapping[int, Blob] = {}
+def _fetch(no: int, nodes: Sequence[Any], remembered: Mapping[int, Blob]) -> Plan[Mapping[int, Blob]]:
+    """The objects that these nodes need, and perhaps more."""
+    objects = remembered
     while True:
         ranges, closed = needs(nodes, objects)
         if lacking := missing(ranges, objects):
@@ -68,12 +79,14 @@ class Listing:
         before: str | None
         filter: Mapping[str, Any]
 
-    def __init__(self, query: Query, limit: int | None, codec: Codec) -> None:
+    def __init__(self, query: Query, limit: int | None, codec: Codec, memos: Memos) -> None:
         self._query = query
+        self._memos = memos
         self._left = limit
         self._codec = codec
         self._after = None if query.before is None else (query.before, -1, "")
         self._done = limit is not None and limit <= 0
+        self._remembered: dict[int, Mapping[int, Blob]] = {}
 
     @classmethod
     def of(
@@ -83,6 +96,7 @@ class Listing:
         before: Mapping[str, Any] | None,
         limit: int | None,
         codec: Codec,
+        memos: Memos,
     ) -> Listing:
         """The listing that the arguments of `list` ask for."""
         thread_id = ns = id = None
@@ -90,7 +104,7 @@ class Listing:
             thread_id, ns, id = address_of(config)
             ns = ns if config["configurable"].get("checkpoint_ns") is not None else None
         until = before["configurable"].get("checkpoint_id") if before else None
-        return cls(cls.Query(thread_id, ns, id, until, filter or {}), limit, codec)
+        return cls(cls.Query(thread_id, ns, id, until, filter or {}), limit, codec, memos)
 
     def page(self) -> Plan[list[CheckpointTuple]]:
         """The next checkpoints; none at the end."""
@@ -103,7 +117,7 @@ class Listing:
                 self._left -= len(chosen)
                 self._done |= self._left <= 0
             if chosen:
-                return (yield from _load(chosen, self._codec))
+                return (yield from _load(chosen, self._codec, self._remembered))
         return []
 
     def _rows(self) -> Plan[list[PointRow]]:
@@ -115,6 +129,7 @@ class Listing:
                 self._done = True
                 return []
             no = thread.no
+            self._remembered = {no: _remembered(self._memos, query.thread_id, thread)}
         if query.id is not None and no is not None and query.ns is not None:
             self._done = True
             row: PointRow | None = yield ask.ReadPoint(no, query.ns, query.id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 import ormsgpack
@@ -72,7 +73,7 @@ def missing(ranges: Iterable[Range], objects: Mapping[int, Blob]) -> list[Range]
     merged: list[Range] = []
     for first, count in sorted(set(ranges)):
         end = first + count
-        if objects and all(n in objects for n in range(first, end)):
+        if objects and all(map(objects.__contains__, range(first, end))):
             continue
         if merged and first <= (last := merged[-1])[0] + last[1]:
             merged[-1] = (last[0], max(end, last[0] + last[1]) - last[0])
@@ -104,26 +105,25 @@ def join(node: Node, objects: Mapping[int, Blob], codec: Codec) -> Any:
 
 
 def _join_list(node: Node, objects: Mapping[int, Blob], codec: Codec) -> list[Any]:
-    parts: list[Blob] = []
-    count = node[2] + _collect(node[1], objects, parts)
-    if codec.joinable:
-        run = cast("list[bytes]", parts)  # those of a joinable serialiser have no tag
-        return codec.load_run(count, [*run, node[3]] if node[2] else run)
-    return [codec.load(part) for part in parts]
+    values: list[Any] = []
+    _add_pieces(node[1], objects, codec, values)
+    if node[2]:
+        values += codec.load_run(node[2], (node[3],))
+    return values
 
 
-def _collect(pieces: Iterable[int], objects: Mapping[int, Blob], parts: list[Blob]) -> int:
-    total = 0
+def _add_pieces(pieces: Iterable[int], objects: Mapping[int, Blob], codec: Codec, values: list[Any]) -> None:
     pairs = iter(pieces)
     for n, count in zip(pairs, pairs, strict=True):
-        total += abs(count)
         if n < 0:
-            _collect(_opened(objects[-n]), objects, parts)
+            _add_pieces(_opened(objects[-n]), objects, codec, values)
         elif count < 0:
-            parts.append(objects[n])
+            values += codec.load_run(-count, (cast("bytes", objects[n]),))
+        elif codec.joinable:
+            parts = [objects[n]] if count == 1 else itemgetter(*range(n, n + count))(objects)
+            values += codec.load_elements(cast("Sequence[bytes]", parts))
         else:
-            parts += [objects[i] for i in range(n, n + count)]
-    return total
+            values += [codec.load(objects[i]) for i in range(n, n + count)]
 
 
 def _opened(blob: Blob) -> Any:
