@@ -11,7 +11,7 @@ import pytest
 from tests.contract.points import address, point
 from threadkeep.checkpoint.sqlite import SqliteSaver
 from threadkeep.checkpoint.sqlite.schema import APPLICATION_ID, MIGRATIONS, Migration, migrate
-from threadkeep.errors import ForeignFileError, SchemaVersionError
+from threadkeep.errors import CheckpointError, ForeignFileError, SchemaVersionError
 
 
 def pragma(path: Path, name: str) -> Any:
@@ -215,8 +215,8 @@ def test_a_damaged_file_is_reported(path: Path) -> None:
     with SqliteSaver.from_conn_string(path) as saver:
         fill(saver, "t", 3)
         saver.conn.execute("DELETE FROM object")
-        with pytest.raises(Exception, match="the storage is damaged"):
-            saver.get_tuple(address())
+    with SqliteSaver.from_conn_string(path) as saver, pytest.raises(CheckpointError, match="is damaged"):
+        saver.get_tuple(address())
 
 
 def test_a_connection_of_the_program_works_too() -> None:

@@ -100,6 +100,8 @@ class _ThreadWriter:
         self._codec = codec
         self._reject = on_conflict == "reject"
         self._numbers = _Numbers(memo.known if memo else {}, row.next)
+        self._may_have_more = not memo.has_all(row.next) if memo else row.next > 1
+        """Whether the storage may know objects that the memo does not."""
         self._remembered = memo.points if memo else {}
         self._points: dict[str, PointMemo] = {}
         self._trees: dict[tuple[str, str], ListTree] = {}
@@ -109,7 +111,7 @@ class _ThreadWriter:
 
     def store(self, drafts: Sequence[Draft]) -> Plan[Learned]:
         numbers, row = self._numbers, self._row
-        if row.next > 1 and (unknown := {b: 0 for b in _blobs(drafts) if numbers.lacks(b)}):
+        if self._may_have_more and (unknown := {b: 0 for b in _blobs(drafts) if numbers.lacks(b)}):
             numbers.found = yield ask.FindObjects(row.no, list(unknown))
         for each in drafts:
             if type(each) is PointDraft:

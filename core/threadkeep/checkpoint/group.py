@@ -69,7 +69,8 @@ class Group(Generic[T]):
     def _lead(self, mine: _Entry[T]) -> None:
         batch = [mine]
         try:
-            batch += self._followers(mine)
+            if self._queue or self._expected:
+                batch += self._followers(mine)
             results = self._run_all([entry.plan for entry in batch])
             for entry, result in zip(batch, results, strict=True):
                 entry.result = result

@@ -17,7 +17,7 @@ __all__ = ["Learned", "Memos", "PointMemo", "ThreadMemo"]
 
 _NAMESPACES_MAX = 64
 _RECOUNT = 16
-"""Commits of a thread between two countings of its memo's size."""
+"""Commits of a thread between two countings of its lists' size."""
 
 
 class PointMemo(NamedTuple):
@@ -43,7 +43,9 @@ class Learned(NamedTuple):
 class ThreadMemo:
     """One thread in one epoch. Replaced entry by entry, so that readers need no lock."""
 
-    __slots__ = ("_known_size", "_learned", "epoch", "known", "lists", "no", "objects", "points", "size")
+    __slots__ = (
+        "_known_size", "_learned", "_lists_size", "epoch", "known", "lists", "no", "objects", "points", "size",
+    )  # fmt: skip
 
     def __init__(self, no: int, epoch: int) -> None:
         self.no = no
@@ -53,12 +55,17 @@ class ThreadMemo:
         self.points: dict[str, PointMemo] = {}
         """The checkpoint stored last, by namespace."""
         self.known: dict[Blob, int] = {}
-        """The objects stored last: their numbers. Nothing is ever taken out of this dict or the next,"""
+        """The objects stored last: their numbers. Nothing is taken out of this dict or the next,"""
         self.objects: dict[int, Blob] = {}
         """which is the same turned round: a reader may use them without a lock."""
         self.size = 1_000
         self._known_size = 0
+        self._lists_size = 0
         self._learned = 0
+
+    def has_all(self, next: int) -> bool:
+        """Whether all objects of the thread are remembered, if the next one will have this number."""
+        return len(self.objects) == next - 1
 
     def learn(self, news: Learned, known_max: int) -> None:
         """Takes over what a commit taught; forgets the oldest objects above `known_max` bytes."""
@@ -75,10 +82,11 @@ class ThreadMemo:
             self._known_size += sum(map(blob_size, news.known))
         if self._known_size > known_max:
             self._forget(known_max // 2)
-        if self._learned % _RECOUNT == 0:
-            self._known_size = sum(map(blob_size, self.known))
-            self.size = 1_000 + self._known_size + sum(memo.size() for memo in self.lists.values())
-        self._learned += 1
+        if news.lists:
+            if self._learned % _RECOUNT == 0:
+                self._lists_size = sum(memo.size() for memo in self.lists.values())
+            self._learned += 1
+        self.size = 1_000 + self._known_size + self._lists_size
 
     def _forget(self, limit: int) -> None:
         """Keeps the newest objects. In new dicts: a reader may hold the old ones."""
