@@ -44,7 +44,8 @@ class ThreadMemo:
     """One thread in one epoch. Replaced entry by entry, so that readers need no lock."""
 
     __slots__ = (
-        "_known_size", "_learned", "_lists_size", "epoch", "known", "lists", "no", "objects", "points", "size",
+        "_known_size", "_learned", "_lists_size", "epoch", "known", "lists", "no", "objects", "points",
+        "size",
     )  # fmt: skip
 
     def __init__(self, no: int, epoch: int) -> None:

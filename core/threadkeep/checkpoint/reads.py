@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from threadkeep.checkpoint import requests as ask
@@ -16,6 +18,8 @@ from threadkeep.checkpoint.requests import Plan, PointRow, ThreadRow, WritesRow
 __all__ = ["Listing", "get_tuple"]
 
 _PAGE = 20
+_MANY = 300
+"""Objects from which on the collector waits."""
 
 
 def get_tuple(address: Address, codec: Codec, memos: Memos) -> Plan[CheckpointTuple | None]:
@@ -49,10 +53,27 @@ def _load(
     objects: dict[int, Mapping[int, Blob]] = {}
     for no, of_thread in nodes.items():
         objects[no] = yield from _fetch(no, of_thread, remembered.get(no, {}))
-    return [
-        checkpoint_tuple(row, body, writes, objects[row.no], codec)
-        for (row, body), writes in zip(points, waiting, strict=True)
-    ]
+    with _collector_paused(max(map(len, objects.values()))):
+        return [
+            checkpoint_tuple(row, body, writes, objects[row.no], codec)
+            for (row, body), writes in zip(points, waiting, strict=True)
+        ]
+
+
+@contextmanager
+def _collector_paused(objects: int) -> Iterator[None]:
+    """Keeps the garbage collector out of a large load, whose values it would search again and again in vain.
+
+    A page of 20 states with 1,000 LangChain messages took 117 ms with it and 54 ms without.
+    """
+    if objects < _MANY or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _fetch(no: int, nodes: Sequence[Any], remembered: Mapping[int, Blob]) -> Plan[Mapping[int, Blob]]:
