@@ -203,11 +203,12 @@ def _filling(shape: _Shape) -> Callable[[dict[str, Any]], dict[str, Any]]:
     cls, names, _ = shape
     simple, empty = _simple_defaults(cls), list(_empty_defaults(cls).items())
     template = {name: simple.get(name) for name in cls.model_fields}
-    required = names - simple.keys() - dict(empty).keys()
+    required = sorted(names - simple.keys() - dict(empty).keys())
 
     def whole(state: dict[str, Any]) -> dict[str, Any]:
-        if not required <= state.keys():
-            return _completed(cls, names, state)
+        for name in required:
+            if name not in state:
+                return _completed(cls, names, state)
         fields = {**template, **state}
         if len(fields) != len(template):
             return _completed(cls, names, state)
