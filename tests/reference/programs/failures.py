@@ -103,6 +103,16 @@ def node_fails_without_saver(lab: Lab) -> Any:
     return lab.compile(builder).partial_stream({"log": []}, stream_mode=["updates", "values", "tasks"])
 
 
+def error_stays_in_the_history(lab: Lab) -> Any:
+    builder = lab.StateGraph(State)
+    builder.add_node("flaky", _flaky([], 1))
+    builder.add_edge(lab.START, "flaky")
+    graph = lab.compile(builder, checkpointer=lab.saver())
+    lab.error(lambda: graph.invoke({"log": []}, thread()))
+    graph.invoke(None, thread())
+    return [brief(s) for s in graph.history(thread())]
+
+
 def parallel_branch_fails(lab: Lab) -> Any:
     runs: list[str] = []
     graph = _branches(lab, runs, 1, checkpointer=lab.saver())

@@ -30,6 +30,7 @@ class Draw:
     """A stream of pseudo-random choices (the multiplier of MINSTD)."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.state = seed * 7919 + 12345
         for _ in range(5):
             self.below(2)
