@@ -6,6 +6,7 @@ them down, `join` reads them.
 
 from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_data, blob_size
 from threadkeep.checkpoint.objects.cut import Cutter, ListMemo, ListTree, Tree
+from threadkeep.checkpoint.objects.fingerprint import fingerprint
 from threadkeep.checkpoint.objects.join import Range, join, missing, needs
 from threadkeep.checkpoint.objects.nodes import NODE_TAG, Node, inherit
 
@@ -21,6 +22,7 @@ __all__ = [
     "Tree",
     "blob_data",
     "blob_size",
+    "fingerprint",
     "inherit",
     "join",
     "missing",
