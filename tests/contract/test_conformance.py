@@ -57,7 +57,7 @@ class Adapter(TheirSaver[Any]):
 async def test_the_published_suite_passes(backend: Backend, tmp_path: Path) -> None:
     made = iter(range(10_000))
 
-    @checkpointer_test(name=backend.name)  # type: ignore[untyped-decorator]  # theirs has no type
+    @checkpointer_test(name=backend.name)
     async def factory() -> AsyncIterator[Adapter]:
         async with opened(backend, tmp_path / f"{next(made)}.db") as saver:
             yield Adapter(saver.raw)

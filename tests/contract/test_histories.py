@@ -1,6 +1,6 @@
 """Random histories of several threads against a model of deep copies: what was put is what is got.
 
-Programs change their values in place, fork, crash between operations (the saver is opened anew), prune, copy and
+Programs change their values in place, fork, stop between operations (the saver is opened anew), prune, copy and
 delete. Values are compared with their types.
 """
 

@@ -1,0 +1,134 @@
+"""Fingerprints are equal only for elements that are the same in type and content."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import itertools
+from collections import OrderedDict, defaultdict
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from threadkeep.checkpoint.objects.fingerprint import fingerprint, keep
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+class Pair(NamedTuple):
+    a: int
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    a: Any = None
+    b: Any = None
+    _hidden: int = PrivateAttr(default=0)
+
+
+LOOK_ALIKES: list[Any] = [
+    1, True, 1.0, "1", b"1", 0, False, -0.0, 0.0, None, "", b"", [], {}, [1], [True], [1.0], {"a": 1},
+    {"a": True}, {"a": None}, {"a": 1, "b": 2}, {"b": 2, "a": 1}, [[1], 2], [[1, 2]], "red", "[1]",
+    2**63, "a\x00", "a",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(range(len(LOOK_ALIKES)), 2)))
+def test_values_that_look_alike_differ(one: int, other: int) -> None:
+    alike = [fingerprint([{"in": [LOOK_ALIKES[i]]}]) for i in (one, other)]
+    assert alike[0] is not None
+    assert alike[0] != alike[1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (1,), {1}, Text("x"), Colour.RED, Pair(1), OrderedDict(a=1), defaultdict(list), {1: 2}, 2**70,
+        object(), "\ud800", datetime.date(2026, 1, 1), datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_other_types_have_no_fingerprint(value: Any) -> None:
+    assert fingerprint([value]) is None
+    assert fingerprint(["a", [value]]) is None
+    assert fingerprint([Model(a=value)]) is None
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(one=st.lists(JSON, max_size=3), other=st.lists(JSON, max_size=3))
+def test_equal_fingerprints_mean_equal_values(one: list[Any], other: list[Any]) -> None:
+    assert (fingerprint(one) == fingerprint(other)) == (repr(one) == repr(other))
+
+
+def messages() -> list[Any]:
+    return [HumanMessage("a", id="1"), AIMessage("b", id="2"), ToolMessage("c", tool_call_id="t", id="3")]
+
+
+def edit_content(found: list[Any]) -> None:
+    found[1].content = "B"
+
+
+def edit_nested(found: list[Any]) -> None:
+    found[1].additional_kwargs["new"] = 1
+
+
+def edit_metadata(found: list[Any]) -> None:
+    found[0].response_metadata = {"new": 1}
+
+
+def add_tool_call(found: list[Any]) -> None:
+    found[1].tool_calls.append({"name": "f", "args": {}, "id": "x"})
+
+
+def set_same(found: list[Any]) -> None:
+    found[0].name = None
+
+
+def add_extra(found: list[Any]) -> None:
+    found[0].surprise = 1
+
+
+def other_class(found: list[Any]) -> None:
+    found[0] = AIMessage.model_construct(**found[0].__dict__)
+
+
+@pytest.mark.parametrize(
+    "edit", [edit_content, edit_nested, edit_metadata, add_tool_call, set_same, add_extra, other_class]
+)
+def test_every_change_of_a_message_shows(edit: Any) -> None:
+    found = messages()
+    before = fingerprint(found)
+    assert before is not None
+    kept = keep(before)
+    assert fingerprint(messages()) == kept
+    edit(found)
+    assert fingerprint(found) != kept
+
+
+def test_private_attributes_of_models_count() -> None:
+    found = [Model(a=1)]
+    before = fingerprint(found)
+    assert before is not None
+    kept = keep(before)
+    found[0]._hidden = 5
+    assert fingerprint(found) != kept
