@@ -32,7 +32,8 @@ def model_functions(
     """
     shape = _Shape(cls, frozenset(cls.model_fields), cls.model_config.get("extra") == "allow")
     if omit_defaults:
-        return _with_shortcut(cls, _dump_function(_omitting(cls))), _load_function(shape, _filling(shape))
+        load = _load_usual(shape, _load_function(shape, _filling(shape)))
+        return _with_shortcut(cls, _dump_function(_omitting(cls))), load
     return _dump_function(_all_fields(shape)), _load_function(shape)
 
 
@@ -96,13 +97,19 @@ def _omitting(cls: Any) -> Callable[[Any], dict[str, Any]]:
     return fields_of
 
 
+def _usual_fields(cls: Any) -> frozenset[str]:
+    """The fields that every model of the class has reason to give: those without a default, and the id."""
+    simple, empty = _simple_defaults(cls), _empty_defaults(cls)
+    return frozenset(name for name in cls.model_fields if name == "id" or name not in {**simple, **empty})
+
+
 def _with_shortcut(cls: Any, dump: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """*dump*; but where just two known fields were given, the others compare with their defaults at once.
 
     Those are content and id of a message: most messages, in a third of the time that all fields take.
     """
     simple, empty = _simple_defaults(cls), _empty_defaults(cls)
-    usual = frozenset(name for name in cls.model_fields if name == "id" or name not in {**simple, **empty})
+    usual = _usual_fields(cls)
     rare = [name for name in cls.model_fields if name not in usual]
     if len(usual) != 2 or len(rare) < 2:
         return dump
@@ -176,6 +183,36 @@ def _load_function(
         return model
 
     return load
+
+
+def _load_usual(shape: _Shape, load: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """*load*, with a shortcut for what `_with_shortcut` dumps: two thirds of the time for most messages."""
+    cls, _, allows_extra = shape
+    usual = _usual_fields(cls)
+    if len(usual) != 2 or cls.__private_attributes__ or cls.__pydantic_root_model__:
+        return load
+    first, second = sorted(usual)
+    simple, empty = _simple_defaults(cls), tuple(_empty_defaults(cls).items())
+    template = {name: simple.get(name) for name in cls.model_fields}
+    new = cls.__new__
+    set_fields, set_given = _setter(cls, "__dict__"), _setter(cls, "__pydantic_fields_set__")
+    set_extra, set_private = _setter(cls, "__pydantic_extra__"), _setter(cls, "__pydantic_private__")
+
+    def load_usual(state: Any) -> Any:
+        if type(state) is not dict or len(state) != 2 or first not in state or second not in state:
+            return load(state)
+        fields = template.copy()
+        fields.update(state)
+        for name, make in empty:
+            fields[name] = make()
+        model = new(cls)
+        set_fields(model, fields)
+        set_given(model, {first, second})
+        set_extra(model, {} if allows_extra else None)
+        set_private(model, None)
+        return model
+
+    return load_usual
 
 
 def _setter(cls: type, name: str) -> Callable[[Any, Any], None]:
