@@ -50,7 +50,7 @@ def test_a_stream_that_is_left_at_any_chunk_goes_on_where_it_stood(
     nodes = {name: counted.node(name) for name in "abc"}
     graph = line(nodes).compile(checkpointer=saver)
     total = len(list(graph.stream({"log": ["in"]}, thread("all"), stream_mode=mode)))
-    assert total > 3
+    assert total >= 3
     for left_at in range(1, total):
         counted.calls.clear()
         name = f"left at {left_at}"
@@ -73,7 +73,7 @@ async def test_an_async_stream_that_is_left_at_any_chunk_goes_on_where_it_stood(
     make = counted.node if colour == "sync nodes" else counted.anode
     graph = line({name: make(name) for name in "abc"}).compile(checkpointer=asaver)
     total = len([chunk async for chunk in graph.astream({"log": ["in"]}, thread("all"), stream_mode=mode)])
-    assert total > 3
+    assert total >= 3
     for left_at in range(1, total):
         counted.calls.clear()
         name = f"left at {left_at}"
@@ -112,7 +112,7 @@ def test_a_stream_that_is_left_while_branches_run_waits_for_them_and_keeps_what_
 
 
 async def test_an_async_stream_that_is_left_while_branches_run_cancels_them(asaver: Saver) -> None:
-    counted, ended = Counted(), []
+    counted, ended = Counted(), list[str]()
 
     async def slow(state: Any) -> dict[str, Any]:
         try:
@@ -253,7 +253,7 @@ def test_a_subgraph_of_an_abandoned_stream_goes_on_where_it_stood(saver: Saver) 
     total = len(list(graph.stream({}, thread("all"), stream_mode="updates", subgraphs=True)))
     assert total == 5
     expected = graph.get_state(thread("all")).values
-    assert total > 3
+    assert total >= 3
     for left_at in range(1, total):
         counted.calls.clear()
         chunks: Any = graph.stream({}, thread(str(left_at)), stream_mode="updates", subgraphs=True)

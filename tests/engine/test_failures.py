@@ -67,7 +67,7 @@ def test_a_finished_branch_is_not_run_again_after_its_sibling_failed(saver: Save
     state = graph.get_state(thread())
     assert pending(state) == {"good": {"log": ["good"]}, "bad": None}
     assert state.next == ("bad",)
-    assert state.tasks[1].error == "Boom('bad')"
+    assert str(state.tasks[1].error) == "Boom('bad')"
     assert graph.invoke(None, thread()) == {"log": ["in", "bad", "good"]}
     assert (good.calls, bad.calls) == (1, 2)
 
@@ -183,8 +183,9 @@ def test_after_a_failure_the_thread_goes_on_at_the_failed_step(saver: Saver, dur
     assert (state.values, state.next) == ({"log": ["in", "before"]}, ("bad",))
     assert graph.invoke(None, thread(), durability=durability) == {"log": ["in", "before", "bad", "after"]}
     assert (before.calls, bad.calls) == (1, 2)
-    steps = [state.metadata["step"] for state in graph.get_state_history(thread())]
-    assert steps == ([3, 1] if durability == "exit" else [3, 2, 1, 0, -1])
+    assert [point.metadata["step"] for point in saver.list(thread())] == (
+        [3, 1] if durability == "exit" else [3, 2, 1, 0, -1]
+    )
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
@@ -229,7 +230,7 @@ async def test_a_failed_async_node_is_tried_again_up_to_the_number_of_attempts()
 
 
 def test_a_retry_forgets_what_the_failed_attempt_wrote_and_streamed_state_stays_single() -> None:
-    attempts = []
+    attempts: list[int] = []
 
     def node(state: Any) -> list[Any]:
         attempts.append(len(attempts))
@@ -289,7 +290,7 @@ def test_a_step_that_takes_too_long_ends_with_a_timeout_that_names_the_slow_node
 
 
 async def test_an_async_node_that_takes_too_long_is_cancelled(asaver: Saver) -> None:
-    cancelled = []
+    cancelled: list[bool] = []
 
     async def slow(state: Any) -> dict[str, Any]:
         try:
