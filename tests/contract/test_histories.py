@@ -1,7 +1,7 @@
 """Random histories of several threads against a model of deep copies: what was put is what is got.
 
-Programs change their values in place, fork, stop between operations (the saver is opened anew), prune, copy and
-delete. Values are compared with their types.
+Programs change their values in place, fork, stop between operations (the saver is opened anew), prune, copy
+and delete. Values are compared with their types.
 """
 
 from __future__ import annotations
