@@ -75,7 +75,8 @@ def _replay(run: Run, command: Command[Any] | None) -> None:
     if command is not None and pending_interrupts(run):
         return
     if run.at_head and run.metadata.get("source") in ("update", "fork"):
-        run.pending = [write for write in run.pending if write[0] == NULL_TASK_ID]
+        # What came from outside stays, but for an answer: the question is asked again.
+        run.pending = [write for write in run.pending if write[0] == NULL_TASK_ID and write[1] != RESUME]
         return
     run.updated = None
     _apply_null_writes(run)

@@ -184,6 +184,27 @@ def replay_of_a_paused_head_by_its_id(lab: Lab) -> Any:
     return [stages, graph.state(thread()).values, runs]
 
 
+def replay_of_an_answered_head_by_its_id(lab: Lab) -> Any:
+    fails = [True]
+
+    def ask(state: Any) -> Any:
+        answer = lab.interrupt("?")
+        if fails:
+            fails.pop()
+            raise ValueError("after the answer")
+        return {"log": [answer]}
+
+    builder = lab.StateGraph(State)
+    builder.add_node("ask", ask)
+    builder.add_edge(lab.START, "ask")
+    graph = lab.compile(builder, checkpointer=lab.saver())
+    graph.invoke({"log": []}, thread())
+    graph.invoke(None, graph.state(thread()).config)
+    failed = lab.error(lambda: graph.invoke(lab.Command(resume="x"), thread()))
+    again = graph.invoke(None, graph.state(thread()).config)
+    return [failed, again, sources(graph, thread())]
+
+
 def replay_of_an_update_by_its_id(lab: Lab) -> Any:
     graph = _chain(lab, "ab")
     graph.invoke({"log": []}, thread())
