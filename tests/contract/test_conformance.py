@@ -57,10 +57,11 @@ class Adapter(TheirSaver[Any]):
 async def test_the_published_suite_passes(backend: Backend, tmp_path: Path) -> None:
     made = iter(range(10_000))
 
-    @checkpointer_test(name=backend.name)
-    async def factory() -> AsyncIterator[Adapter]:
+    async def adapted() -> AsyncIterator[Adapter]:
         async with opened(backend, tmp_path / f"{next(made)}.db") as saver:
             yield Adapter(saver.raw)
+
+    factory = checkpointer_test(name=backend.name)(adapted)  # not as a decorator: it has no types
 
     with warnings.catch_warnings():
         # Their suite puts many checkpoints without a parent into one thread, which is a conflict here.
