@@ -39,10 +39,6 @@ CONFIG_KEY_TASK: Final = "__pregel_task"
 CONFIG_KEY_RUNTIME: Final = "__pregel_runtime"
 CONFIG_KEY_FORK: Final = "__threadkeep_fork"
 """Marks a put that branches off an older checkpoint on purpose."""
-CONFIG_KEY_THREAD_ID: Final = "thread_id"
-CONFIG_KEY_CHECKPOINT_NS: Final = "checkpoint_ns"
-CONFIG_KEY_CHECKPOINT_ID: Final = "checkpoint_id"
-CONFIG_KEY_CHECKPOINT_MAP: Final = "checkpoint_map"
 
 RESERVED: Final = frozenset({
     INPUT, INTERRUPT, RESUME, ERROR, NO_WRITES, RETURN, PREVIOUS, TASKS,

@@ -9,7 +9,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
-    Final,
     Generic,
     Literal,
     NamedTuple,
@@ -19,7 +18,6 @@ from typing import (
 )
 
 from threadkeep.checkpoint.serde.jsonplus import register
-from threadkeep.constants import INTERRUPT
 
 if TYPE_CHECKING:
     from threadkeep.checkpoint.base import BaseCheckpointSaver
@@ -43,7 +41,6 @@ Checkpointer: TypeAlias = "bool | BaseCheckpointSaver[Any] | None"
 """A saver; True (own memory within the parent's saver), False (none), None (the parent's)."""
 
 N = TypeVar("N", bound=Hashable)
-ResumeT = TypeVar("ResumeT")
 
 
 def default_retry_on(exc: Exception) -> bool:
@@ -267,9 +264,6 @@ def ensure_valid_checkpointer(checkpointer: Any) -> Checkpointer:
     hint = " Open it first: `with ... as checkpointer:`." if hasattr(checkpointer, "__enter__") else ""
     raise TypeError(f"A checkpointer is a BaseCheckpointSaver, a bool or None, not {checkpointer!r}.{hint}")
 
-
-INTERRUPT_KEY: Final = INTERRUPT
-"""The key under which pauses appear in results and streams."""
 
 register(Send, to_state=lambda send: (send.node, send.arg), from_state=lambda state: Send(*state))
 register(

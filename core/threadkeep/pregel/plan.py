@@ -135,12 +135,6 @@ def pending_interrupts(run: Run) -> dict[str, list[Any]]:
     return {task_id: found for task_id, found in waiting.items() if task_id not in finished}
 
 
-def parent_namespaces(ns: str) -> list[str]:
-    """The namespaces around `ns`, outermost first: `["", "a:1"]` for `"a:1|b:2"`."""
-    levels = ns.split(NS_SEP) if ns else []
-    return [NS_SEP.join(levels[:depth]) for depth in range(len(levels))]
-
-
 def stable_namespace(ns: str) -> str:
     """`ns` without task ids: the namespace of a subgraph that keeps its own memory between runs."""
     return NS_SEP.join(level.partition(NS_END)[0] for level in ns.split(NS_SEP))
