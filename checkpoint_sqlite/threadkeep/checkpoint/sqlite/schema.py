@@ -76,7 +76,7 @@ def migrate(conn: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRAT
     Raises ForeignFileError for a file of another application, SchemaVersionError for one that a newer version
     of this library wrote or whose ledger differs from our history.
     """
-    if not _is_current(conn, migrations):
+    if not _is_current_at_once(conn, migrations):
         conn.execute(_LOCK)
         try:
             if not _is_current(conn, migrations):
@@ -87,6 +87,16 @@ def migrate(conn: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRAT
             raise
     row = conn.execute("SELECT hash_key FROM secret").fetchone()
     return bytes(row[0])
+
+
+def _is_current_at_once(conn: sqlite3.Connection, migrations: tuple[Migration, ...]) -> bool:
+    """`_is_current`, of one moment: between two statements another process may create the tables."""
+    conn.execute("BEGIN")
+    try:
+        return _is_current(conn, migrations)
+    finally:
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
 
 
 def _is_current(conn: sqlite3.Connection, migrations: tuple[Migration, ...]) -> bool:
