@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
 from threadkeep.checkpoint import requests as ask
@@ -107,6 +107,7 @@ class _ThreadWriter:
         self._trees: dict[tuple[str, str], ListTree] = {}
         self._diverged: list[str] = []
         self._new_points: list[NewPoint] = []
+        self._new_metadata: list[Mapping[str, Any]] = []
         self._new_writes: list[NewWrites] = []
 
     def store(self, drafts: Sequence[Draft]) -> Plan[Learned]:
@@ -132,8 +133,8 @@ class _ThreadWriter:
         if not self._new_points and not self._new_writes:
             return
         writes = self._new_writes
-        there: list[int] = yield ask.AddRows(self._row.no, self._new_points, writes)
-        self._new_points, self._new_writes = [], []
+        there: list[int] = yield ask.AddRows(self._row.no, self._new_points, writes, self._new_metadata)
+        self._new_points, self._new_writes, self._new_metadata = [], [], []
         for i in there:
             ns, id, task, body = writes[i]
             old: WritesRow = (yield ask.ReadWrites(self._row.no, ns, id, task))[0]
@@ -172,6 +173,7 @@ class _ThreadWriter:
         }
         body = pack_body(point.head, [node for _, node in nodes.values()], extra)
         self._new_points.append((ns, point.id, parent, body))
+        self._new_metadata.append(point.metadata)
         self._points[ns] = PointMemo(point.id, nodes)
 
     def _encode(self, ns: str, channel: str, tree: Tree | None) -> Node:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from threadkeep.checkpoint.base import (
     WRITES_IDX_MAP,
@@ -39,6 +39,7 @@ class PointDraft(NamedTuple):
     """The beginning of the body: v, ts, metadata, versions, versions seen, updated channels."""
     parents: Mapping[str, str]
     fork: bool
+    metadata: Mapping[str, Any]
     versions: Mapping[str, Any]
     fresh: dict[str, Tree | None]
     """Of the channels that were written; None for no value."""
@@ -127,6 +128,7 @@ class Drafter:
             ],
             stored.get("parents") or {},
             bool(config["configurable"].get(CONFIG_KEY_FORK)),
+            cast("Mapping[str, Any]", stored),
             versions,
             fresh,
             values,

@@ -34,17 +34,17 @@ class InMemorySaver(PlannedSaver):
         super().__init__(serde=serde, on_conflict=on_conflict)
         self._memory = _Memory()
 
-    def _read(self, plan: Plan[T]) -> T:
-        return self._memory.run(plan)
+    def _read(self, plan: Callable[[], Plan[T]]) -> T:
+        return self._memory.run(plan())
 
-    async def _aread(self, plan: Plan[T]) -> T:
-        return self._memory.run(plan)
+    async def _aread(self, plan: Callable[[], Plan[T]]) -> T:
+        return self._memory.run(plan())
 
-    def _write(self, plan: Plan[T]) -> T:
-        return self._memory.run(plan)
+    def _write(self, plan: Callable[[], Plan[T]]) -> T:
+        return self._memory.run(plan())
 
-    async def _awrite(self, plan: Plan[T]) -> T:
-        return self._memory.run(plan)
+    async def _awrite(self, plan: Callable[[], Plan[T]]) -> T:
+        return self._memory.run(plan())
 
     def _store(self, commit: Commit) -> list[Learned]:
         return self._memory.run(commit.plan())

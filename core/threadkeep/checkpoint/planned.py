@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from copy import copy
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from threadkeep.checkpoint.base import (
@@ -52,19 +53,19 @@ class PlannedSaver(BaseCheckpointSaver[int]):
         self._memos = Memos(MEMO_BYTES)
 
     @abstractmethod
-    def _read(self, plan: Plan[T]) -> T:
-        """Runs a plan that changes nothing, in one transaction."""
+    def _read(self, plan: Callable[[], Plan[T]]) -> T:
+        """Runs the plan that `plan` makes, which changes nothing, in one transaction; anew if that fails."""
 
     @abstractmethod
-    async def _aread(self, plan: Plan[T]) -> T:
+    async def _aread(self, plan: Callable[[], Plan[T]]) -> T:
         """As `_read`."""
 
     @abstractmethod
-    def _write(self, plan: Plan[T]) -> T:
+    def _write(self, plan: Callable[[], Plan[T]]) -> T:
         """Runs a plan in one transaction."""
 
     @abstractmethod
-    async def _awrite(self, plan: Plan[T]) -> T:
+    async def _awrite(self, plan: Callable[[], Plan[T]]) -> T:
         """As `_write`."""
 
     @abstractmethod
@@ -107,11 +108,11 @@ class PlannedSaver(BaseCheckpointSaver[int]):
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that the config addresses, with metadata and pending writes."""
-        return self._read(get_tuple(address_of(config), self._codec, self._memos))
+        return self._read(partial(get_tuple, address_of(config), self._codec, self._memos))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `get_tuple`."""
-        return await self._aread(get_tuple(address_of(config), self._codec, self._memos))
+        return await self._aread(partial(get_tuple, address_of(config), self._codec, self._memos))
 
     def list(
         self,
@@ -123,7 +124,7 @@ class PlannedSaver(BaseCheckpointSaver[int]):
     ) -> Iterator[CheckpointTuple]:
         """Checkpoints, newest first; read in pages, so that a later page sees what was stored meanwhile."""
         listing = Listing.of(config, filter, before, limit, self._codec, self._memos)
-        while page := self._read(listing.page()):
+        while page := self._read(listing.page):
             yield from page
 
     async def alist(
@@ -136,7 +137,7 @@ class PlannedSaver(BaseCheckpointSaver[int]):
     ) -> AsyncIterator[CheckpointTuple]:
         """As `list`."""
         listing = Listing.of(config, filter, before, limit, self._codec, self._memos)
-        while page := await self._aread(listing.page()):
+        while page := await self._aread(listing.page):
             for each in page:
                 yield each
 
@@ -176,35 +177,35 @@ class PlannedSaver(BaseCheckpointSaver[int]):
 
     def delete_thread(self, thread_id: str) -> None:
         """Deletes a thread with everything in it. Late writes of runs that still go on are refused."""
-        self._write(delete_thread(thread_id))
+        self._write(partial(delete_thread, thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
-        await self._awrite(delete_thread(thread_id))
+        await self._awrite(partial(delete_thread, thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Deletes the checkpoints (with their writes) whose metadata names one of these runs."""
-        self._write(delete_for_runs(run_ids, self._codec))
+        self._write(partial(delete_for_runs, run_ids, self._codec))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `delete_for_runs`."""
-        await self._awrite(delete_for_runs(run_ids, self._codec))
+        await self._awrite(partial(delete_for_runs, run_ids, self._codec))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copies all checkpoints and writes of a thread to one that has none."""
-        self._write(copy_thread(source_thread_id, target_thread_id))
+        self._write(partial(copy_thread, source_thread_id, target_thread_id))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """As `copy_thread`."""
-        await self._awrite(copy_thread(source_thread_id, target_thread_id))
+        await self._awrite(partial(copy_thread, source_thread_id, target_thread_id))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Deletes all but the newest checkpoint of each namespace, or ("delete") all of the threads."""
-        self._write(prune(thread_ids, strategy))
+        self._write(partial(prune, thread_ids, strategy))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """As `prune`."""
-        await self._awrite(prune(thread_ids, strategy))
+        await self._awrite(partial(prune, thread_ids, strategy))
 
     def _learn(self, news: Iterable[Learned]) -> None:
         self._memos.learn(news)

@@ -24,7 +24,7 @@ _MANY = 300
 
 def get_tuple(address: Address, codec: Codec, memos: Memos) -> Plan[CheckpointTuple | None]:
     """The checkpoint at an address, or None."""
-    thread: ThreadRow | None = yield ask.FindThread(address.thread_id)
+    thread: ThreadRow | None = yield ask.FindThread(address.thread_id, None, (address.ns, address.id))
     if thread is None:
         return None
     row: PointRow | None = yield ask.ReadPoint(thread.no, address.ns, address.id)
@@ -128,7 +128,15 @@ class Listing:
         return cls(cls.Query(thread_id, ns, id, until, filter or {}), limit, codec, memos)
 
     def page(self) -> Plan[list[CheckpointTuple]]:
-        """The next checkpoints; none at the end."""
+        """The next checkpoints; none at the end. A plan that fails leaves the listing where it was."""
+        place = (self._after, self._left, self._done)
+        try:
+            return (yield from self._next())
+        except BaseException:
+            self._after, self._left, self._done = place
+            raise
+
+    def _next(self) -> Plan[list[CheckpointTuple]]:
         while not self._done:
             rows = yield from self._rows()
             points = [(row, body_of(row.body)) for row in rows]
@@ -156,7 +164,7 @@ class Listing:
             row: PointRow | None = yield ask.ReadPoint(no, query.ns, query.id)
             return [row] if row and (query.before is None or row.id < query.before) else []
         size = _PAGE if self._left is None or query.filter or query.id else min(self._left, _PAGE)
-        rows: list[PointRow] = yield ask.Page(no, query.ns, self._after, size)
+        rows: list[PointRow] = yield ask.Page(no, query.ns, self._after, size, query.filter)
         if len(rows) < size:
             self._done = True
         else:

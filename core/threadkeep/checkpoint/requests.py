@@ -11,7 +11,7 @@ Storage holds, for each thread (a number that is never used again):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from threadkeep.checkpoint.objects import Blob, Range
@@ -62,6 +62,8 @@ class FindThread(NamedTuple):
 
     thread_id: str
     ns: str | None = None
+    point: tuple[str, str | None] | None = None
+    """Namespace and id (None for the newest) of the checkpoint that is read next: a hint."""
 
 
 class AddThread(NamedTuple):
@@ -117,6 +119,8 @@ class AddRows(NamedTuple):
     no: int
     points: Sequence[NewPoint]
     writes: Sequence[NewWrites]
+    metadata: Sequence[Mapping[str, Any]] = ()
+    """Of each checkpoint, as the program gave it: for storage that can search it."""
 
 
 class SetWrites(NamedTuple):
@@ -159,10 +163,14 @@ class Page(NamedTuple):
     after: tuple[str, int, str] | None
     """id, thread number and namespace of the last one seen."""
     limit: int
+    filter: Mapping[str, Any] = {}
+    """Metadata that is looked for: storage may leave out what surely differs, before it counts to `limit`."""
 
 
 class ThreadNumbers(NamedTuple):
-    """→ list[tuple[str, ThreadRow]]: all threads."""
+    """→ list[tuple[str, ThreadRow]]: all threads, or at least those with checkpoints of these runs."""
+
+    runs: Collection[str] = ()
 
 
 class AllRows(NamedTuple):

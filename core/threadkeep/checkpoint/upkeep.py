@@ -31,7 +31,7 @@ def delete_for_runs(run_ids: Collection[str], codec: Codec) -> Plan[None]:
     def of_run(row: PointRow) -> bool:
         return str(codec.load(body_of(row.body).metadata).get("run_id")) in wanted
 
-    threads: list[tuple[str, ThreadRow]] = yield ask.ThreadNumbers()
+    threads: list[tuple[str, ThreadRow]] = yield ask.ThreadNumbers(wanted)
     for _, thread in threads:
         yield from _drop(thread.no, lambda rows: filter(of_run, rows))
 

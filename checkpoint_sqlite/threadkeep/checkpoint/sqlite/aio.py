@@ -86,17 +86,17 @@ class AsyncSqliteSaver(PlannedSaver):
     ) -> None:
         await self.aclose()
 
-    def _read(self, plan: Plan[T]) -> T:
+    def _read(self, plan: Callable[[], Plan[T]]) -> T:
         return self._worker.from_thread(self._aread(plan))
 
-    async def _aread(self, plan: Plan[T]) -> T:
-        return await self._worker.do(File.read, plan)
+    async def _aread(self, plan: Callable[[], Plan[T]]) -> T:
+        return await self._worker.do(File.read, plan())
 
-    def _write(self, plan: Plan[T]) -> T:
+    def _write(self, plan: Callable[[], Plan[T]]) -> T:
         return self._worker.from_thread(self._awrite(plan))
 
-    async def _awrite(self, plan: Plan[T]) -> T:
-        return await self._worker.do(File.write, plan)
+    async def _awrite(self, plan: Callable[[], Plan[T]]) -> T:
+        return await self._worker.do(File.write, plan())
 
     def _store(self, commit: Commit) -> list[Learned]:
         return self._worker.from_thread(self._astore(commit))

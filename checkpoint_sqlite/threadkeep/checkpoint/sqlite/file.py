@@ -161,7 +161,7 @@ class File:
     def _find_thread(self, it: ask.FindThread) -> ThreadRow | None:
         if self._writing and (known := self._threads.find(it)) is not None:
             return known
-        rows = self._rows(sql.FIND_THREAD, it)
+        rows = self._rows(sql.FIND_THREAD, it[:2])
         if not rows:
             return None
         row = ThreadRow(*rows[0])

@@ -107,18 +107,18 @@ class SqliteSaver(PlannedSaver):
     ) -> None:
         self.close()
 
-    def _read(self, plan: Plan[T]) -> T:
+    def _read(self, plan: Callable[[], Plan[T]]) -> T:
         with self._lock:
-            return self._file.read(plan)
+            return self._file.read(plan())
 
-    async def _aread(self, plan: Plan[T]) -> T:
+    async def _aread(self, plan: Callable[[], Plan[T]]) -> T:
         return await asyncio.to_thread(self._read, plan)
 
-    def _write(self, plan: Plan[T]) -> T:
+    def _write(self, plan: Callable[[], Plan[T]]) -> T:
         with self._lock:
-            return self._file.write(plan)
+            return self._file.write(plan())
 
-    async def _awrite(self, plan: Plan[T]) -> T:
+    async def _awrite(self, plan: Callable[[], Plan[T]]) -> T:
         return await asyncio.to_thread(self._write, plan)
 
     def _store(self, commit: Commit) -> list[Learned]:
