@@ -229,7 +229,7 @@ def _shown_task(run: Run, task: Task, state: Any, newest: bool) -> PregelTask:
         id=task.id,
         name=task.name,
         path=task.path,
-        error=error if not task.done else None,
+        error=error,
         interrupts=()
         if task.done and newest
         else tuple(asked for name, value in own if name == INTERRUPT for asked in value),

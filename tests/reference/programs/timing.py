@@ -180,7 +180,9 @@ def interrupt_and_failure_in_one_step(lab: Lab) -> Any:
     graph = lab.compile(builder, checkpointer=lab.saver())
     first = lab.error(lambda: graph.invoke({"log": []}, thread()))
     again = lab.error(lambda: graph.invoke(None, thread()))
-    return [first, again, lab.error(lambda: graph.invoke(lab.Command(resume="!"), thread()))]
+    waiting = brief(graph.state(thread()))
+    last = lab.error(lambda: graph.invoke(lab.Command(resume="!"), thread()))
+    return [first, again, waiting, last, [brief(s) for s in graph.history(thread())]]
 
 
 def stream_left_after_the_first_update(lab: Lab) -> Any:
