@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import pytest
 
 from tests.contract.points import address, point
@@ -102,6 +103,20 @@ async def test_many_tasks_share_transactions(tmp_path: Path) -> None:
         for i in range(32):
             found = [each async for each in saver.alist(address(f"t{i}"))]
             assert [each.checkpoint["channel_values"]["n"] for each in found] == list(range(20))[::-1]
+
+
+async def test_a_connection_of_the_program_works_too() -> None:
+    async with aiosqlite.connect(":memory:") as conn:
+        saver = AsyncSqliteSaver(conn)
+        await saver.setup()
+        await saver.aput(address(), point({"a": 1}), {}, {"a": 1})
+        assert await AsyncSqliteSaver(conn).aget(address()) is not None
+        await saver.adelete_thread("t")
+        await saver.vacuum()
+    unopened = aiosqlite.connect(":memory:")
+    saver = AsyncSqliteSaver(unopened)
+    await saver.aput(address(), point({"a": 1}), {}, {"a": 1})
+    await saver.close()
 
 
 async def test_a_cancelled_caller_takes_nobody_with_it(tmp_path: Path) -> None:

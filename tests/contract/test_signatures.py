@@ -39,5 +39,8 @@ def test_savers_take_what_the_protocol_says(cls: type) -> None:
 
 def test_the_two_sqlite_savers_are_made_in_the_same_way() -> None:
     assert parameters(SqliteSaver.from_conn_string) == parameters(AsyncSqliteSaver.from_conn_string)
+    for name in ("setup", "vacuum", "close"):
+        assert parameters(getattr(SqliteSaver, name)) == parameters(getattr(AsyncSqliteSaver, name))
+        assert inspect.iscoroutinefunction(getattr(AsyncSqliteSaver, name))
     names = [[name for name, *_ in parameters(cls.__init__)] for cls in (SqliteSaver, AsyncSqliteSaver)]
     assert names[0] == names[1]

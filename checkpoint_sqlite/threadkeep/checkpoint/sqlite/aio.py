@@ -57,7 +57,7 @@ class AsyncSqliteSaver(PlannedSaver):
         synchronous: Synchronous = "NORMAL",
         busy_timeout: float = 30.0,
     ) -> Self:
-        """A saver on a file (or ":memory:"), opened when first used. For `async with`, or `aclose` it."""
+        """A saver on a file (or ":memory:"), opened when first used. For `async with`, or `close` it."""
         conn = aiosqlite.connect(conn_string, isolation_level=None, cached_statements=256)
         # A saver that nobody closes must not keep the process alive: all that was promised is committed.
         conn._thread.daemon = True
@@ -69,11 +69,11 @@ class AsyncSqliteSaver(PlannedSaver):
         """Creates or upgrades the tables. Called by itself at the first use."""
         await self._worker.do(File.setup)
 
-    async def avacuum(self) -> None:
+    async def vacuum(self) -> None:
         """Gives the space of deleted threads and checkpoints back to the disk. Rewrites the file."""
         await self._worker.do(File.vacuum)
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         """Closes the connection. A closed saver cannot be used again."""
         await self.conn.close()
 
@@ -84,7 +84,7 @@ class AsyncSqliteSaver(PlannedSaver):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        await self.close()
 
     def _read(self, plan: Callable[[], Plan[T]]) -> T:
         return self._worker.from_thread(self._aread(plan))
