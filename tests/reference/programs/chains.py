@@ -76,7 +76,7 @@ def _chain(lab: Lab, draw: Draw, runs: list[str]) -> Any:
     builder = lab.StateGraph(State)
     last = lab.START
     for name in "pqrst"[: 2 + draw.below(4)]:
-        policy = lab.RetryPolicy(initial_interval=0.001, max_attempts=2, retry_on=ValueError)
+        policy = lab.RetryPolicy(initial_interval=0.001, jitter=False, max_attempts=2, retry_on=ValueError)
         node = _node(lab, draw, name, runs)
         retried = draw.chance(15) and node.__name__ == "run"
         builder.add_node(name, node, **({"retry_policy": policy} if retried else {}))

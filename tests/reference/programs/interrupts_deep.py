@@ -121,7 +121,7 @@ def not_retried(lab: Lab) -> Any:
         return {"log": [lab.interrupt("?")]}
 
     builder = lab.StateGraph(State)
-    policy = lab.RetryPolicy(initial_interval=0.001, retry_on=lambda error: True)
+    policy = lab.RetryPolicy(initial_interval=0.001, jitter=False, retry_on=lambda error: True)
     builder.add_node("ask", ask, retry_policy=policy)
     builder.add_edge(lab.START, "ask")
     graph = lab.compile(builder, checkpointer=lab.saver())

@@ -116,7 +116,7 @@ def retry_of_a_failing_child(lab: Lab) -> Any:
     child.add_edge(lab.START, "one")
     child.add_edge("one", "two")
     builder = lab.StateGraph(Plain)
-    policy = lab.RetryPolicy(initial_interval=0.001, retry_on=ValueError)
+    policy = lab.RetryPolicy(initial_interval=0.001, jitter=False, retry_on=ValueError)
     builder.add_node("sub", child.compile(), retry_policy=policy)
     builder.add_edge(lab.START, "sub")
     results = []
