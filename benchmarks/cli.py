@@ -6,9 +6,10 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import profiling, report
+from benchmarks import postgres, profiling, report
 from benchmarks.api import OURS, REFERENCE
 from benchmarks.harness import ROOT, Setting, measure
 from benchmarks.worker import BARE
@@ -65,23 +66,30 @@ def disk(asked: Path | None) -> Path:
 
 def run(options: argparse.Namespace) -> int:
     started, results = time.perf_counter(), {}
-    with tempfile.TemporaryDirectory(prefix="threadkeep-bench-", dir=disk(options.dir)) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="threadkeep-bench-", dir=disk(options.dir)) as folder,
+        ExitStack() as running,
+    ):
         made = setting(options, Path(folder))
-        for row in chosen(options.rows):
+        rows = chosen(options.rows)
+        if any(row.startswith("pg-") for row in rows):
+            server = next(iter(made.interpreters.values()))  # the reference's, if it takes part
+            running.enter_context(postgres.server(server, Path(folder) / "pg"))
+        for row in rows:
             print(f"{row} …", end=" ", file=sys.stderr, flush=True)
             begun = time.perf_counter()
             results[row] = measure(row, made)
             print(f"{time.perf_counter() - begun:.1f} s", file=sys.stderr)
-    rows = report.judge(results, options.quick)
-    print(report.plain(rows))
+    judged = report.judge(results, options.quick)
+    print(report.plain(judged))
     for failure in report.failures(results):
         print(f"\nfailed: {failure}")
     if options.quick:
         print("\nquick: the chats have 100 turns, and their targets are not judged")
     else:
-        print("\nfarthest from the target:", ", ".join(row.figure.what for row in report.worst(rows)))
+        print("\nfarthest from the target:", ", ".join(row.figure.what for row in report.worst(judged)))
     print(f"\n{time.perf_counter() - started:.0f} s; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    write(options, rows, results)
+    write(options, judged, results)
     return 1 if report.failures(results) else 0
 
 

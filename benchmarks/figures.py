@@ -43,6 +43,22 @@ def chat_figures(workload: str, kind: str, reads: tuple[float, float]) -> list[F
     ]
 
 
+def postgres_chat_figures() -> list[Figure]:
+    def row(metric: str, what: str, unit: str, *targets: Target) -> Figure:
+        text = f"chat of 500 turns, PostgreSQL: {what}"
+        return Figure("pg-chat", metric, text, unit, targets, full_only=True)
+
+    return [
+        row("stored_mb", "stored", "MB", Target(4, absolute=True)),
+        row("early_ms", "turns 1–50", "ms", Target(1 / 3)),
+        row("late_ms", "turns 451–500", "ms", Target(1 / 20)),
+        row("late_ms/early_ms", "growth of a turn", "×", Target(1.5, absolute=True)),
+        row("commits", "commits a turn", "commits"),
+        row("get_state_ms", "get_state at the end", "ms", Target(1 / 2)),
+        row("history_ms", "history page of 20", "ms", Target(1 / 5)),
+    ]
+
+
 FIGURES: list[Figure] = [
     Figure("start", "ms", "import StateGraph, fresh process", "ms", (Target(100, absolute=True),)),
     Figure("start", "rss_mb", "the same: peak memory", "MB", (Target(25, absolute=True),)),
@@ -67,4 +83,26 @@ FIGURES: list[Figure] = [
     Figure("serde-messages", "loads_ms", "200 LangChain messages: loads", "ms", (Target(1 / 2),)),
     Figure("serde-nested", "dumps_ms", "nested dict: dumps", "ms", (Target(1 / 4),)),
     Figure("serde-nested", "loads_ms", "nested dict: loads", "ms", (Target(1 / 2),)),
+    *postgres_chat_figures(),
+    Figure("pg-chat-delta", "stored_mb", "the same against DeltaChannel: stored", "MB"),
+    Figure("pg-chat-delta", "early_ms", "the same against DeltaChannel: turns 1–50", "ms"),
+    Figure("pg-chat-delta", "late_ms", "the same against DeltaChannel: turns 451–500", "ms"),
+    Figure("pg-commits-sync", "commits", 'commits a turn, "sync"', "commits", (Target(3, absolute=True),)),
+    Figure("pg-commits-sync", "writing", "the same: those that write", "commits"),
+    Figure("pg-commits-exit", "commits", 'commits a turn, "exit"', "commits"),
+    Figure(
+        "pg-commits-exit", "writing", "the same: those that write", "commits", (Target(1, absolute=True),)
+    ),
+    rate_of("pg-put-1", "put + 3 writes on PostgreSQL, 1 connection", "steps/s", 1.4),
+    rate_of("pg-put-8-threads", "put + 3 writes on PostgreSQL, pool of 8 threads", "steps/s", 3),
+    rate_of("pg-put-32-tasks", "put + 3 writes on PostgreSQL, 32 tasks on a pool", "steps/s", 4.5),
+    Figure(
+        "pg-read", "get_ms", "get_tuple of a thread of 1,000 checkpoints", "ms", (Target(0.5, absolute=True),)
+    ),
+    Figure("pg-read", "list_ms", "the same: list(limit=100)", "ms", (Target(15, absolute=True),)),
+    rate_of("pg-chats-32", "32 chats at once on PostgreSQL, tasks on a pool", "turns/s", 8),
+    rate_of("pg-chats-8-threads", "32 chats at once on PostgreSQL, 8 threads", "turns/s", 8),
+    Figure("pg-pause", "cycle_ms", "interrupt and resume, PostgreSQL", "ms", (Target(1 / 2.5),)),
+    Figure("pg-pause", "commits", "the same: commits a cycle", "commits", (Target(5, absolute=True),)),
+    Figure("pg-pause", "writing", "the same: those that write", "commits"),
 ]

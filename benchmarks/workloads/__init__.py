@@ -1,7 +1,18 @@
 """The programs that are measured, by name. They import a library only through `benchmarks.api.Api`."""
 
 from benchmarks.scale import Workload
-from benchmarks.workloads import chat, chats, line, pause, puts, sends, serialise, start
+from benchmarks.workloads import (
+    bare_postgres,
+    chat,
+    chats,
+    line,
+    pause,
+    postgres,
+    puts,
+    sends,
+    serialise,
+    start,
+)
 
 WORKLOADS: dict[str, Workload] = {
     "start": Workload(start.start, start.bare_start),
@@ -26,4 +37,15 @@ WORKLOADS: dict[str, Workload] = {
     "serde-nested": Workload(
         serialise.serialiser(serialise.nested), serialise.bare_msgpack(serialise.plain_nested)
     ),
+    "pg-chat": Workload(postgres.chat(chat.message_dialect), bare_postgres.chat, whole=True),
+    "pg-chat-delta": Workload(postgres.chat(chat.delta_dialect), whole=True),
+    "pg-commits-sync": Workload(postgres.commits("sync")),
+    "pg-commits-exit": Workload(postgres.commits("exit")),
+    "pg-put-1": Workload(postgres.puts(1), bare_postgres.puts(1)),
+    "pg-put-8-threads": Workload(postgres.puts(8), bare_postgres.puts(8)),
+    "pg-put-32-tasks": Workload(postgres.puts_async(32), bare_postgres.puts_async(32)),
+    "pg-read": Workload(postgres.read, bare_postgres.read),
+    "pg-chats-32": Workload(postgres.chats_async, bare_postgres.chats(32)),
+    "pg-chats-8-threads": Workload(postgres.chats_threads),
+    "pg-pause": Workload(postgres.pause, bare_postgres.pause),
 }
