@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,8 @@ import pytest
 from tests.engine.conftest import Saver
 from tests.engine.graphs import awrites, line, parallel, thread, writes
 from threadkeep.checkpoint.memory import InMemorySaver
+from threadkeep.checkpoint.sqlite import SqliteSaver
+from threadkeep.checkpoint.sqlite.aio import AsyncSqliteSaver
 from threadkeep.config import get_stream_writer
 from threadkeep.types import Durability
 
@@ -201,6 +207,43 @@ async def test_a_cancelled_ainvoke_lets_the_sync_node_end_keeps_its_write_and_st
     assert (await graph.aget_state(thread())).next == ("after",)
     assert await graph.ainvoke(None, thread()) == {"log": ["before", "slow", "after"]}
     assert counted.calls == ["before", "slow", "after"]
+
+
+@asynccontextmanager
+async def sqlite_saver(file: Path) -> AsyncIterator[Saver]:
+    with SqliteSaver.from_conn_string(file) as saver:
+        yield saver
+
+
+@pytest.mark.parametrize("opened", [sqlite_saver, AsyncSqliteSaver.from_conn_string])
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+async def test_a_run_that_is_cancelled_while_it_waits_for_the_file_stores_what_it_finished(
+    tmp_path: Path, durability: Durability, opened: Any
+) -> None:
+    ran = asyncio.Event()
+
+    async def node(state: Any) -> dict[str, Any]:
+        ran.set()
+        return {"log": ["node"]}
+
+    file = tmp_path / "t.db"
+    async with opened(file) as saver:
+        graph = line({"node": node}).compile(checkpointer=saver)
+        await graph.ainvoke({}, thread(), interrupt_before=["node"])
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            running = asyncio.create_task(graph.ainvoke(None, thread(), durability=durability))
+            await ran.wait()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            running.cancel()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert not running.done()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        state = await graph.aget_state(thread())
+        assert (state.values, state.next) == ({"log": ["node"]}, ())
 
 
 async def test_a_timeout_around_a_run_ends_it_in_time_and_the_thread_goes_on() -> None:

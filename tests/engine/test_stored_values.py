@@ -97,19 +97,29 @@ async def test_a_value_that_cannot_be_stored_ends_an_async_run(asaver: Saver) ->
     assert (await graph.aget_state(thread())).next == ("bad",)
 
 
-def test_a_value_that_cannot_be_stored_does_not_take_its_siblings_writes_with_it(saver: Saver) -> None:
+@pytest.mark.parametrize("bad", ["a", "z"])
+@pytest.mark.parametrize("durability", ["sync", "async"])
+async def test_a_value_that_cannot_be_stored_does_not_take_its_siblings_writes_with_it(
+    saver: Saver, bad: str, durability: Any
+) -> None:
     calls: list[str] = []
 
     def good(state: Any) -> Any:
         calls.append("good")
         return {"items": ["good"]}
 
-    nodes = {"good": good, "unstorable": lambda state: {"other": Secret()}}
-    graph = parallel(nodes, Stuff).compile(checkpointer=saver)
-    for _ in range(2):
-        with pytest.raises(SerializationError, match="Secret"):
-            graph.invoke(None if calls else {}, {**thread(), "max_concurrency": 1}, durability="sync")
+    graph = parallel({"good": good, bad: lambda state: {"other": Secret()}}, Stuff)
+    compiled = graph.compile(checkpointer=saver)
+    with pytest.raises(SerializationError, match="Secret"):
+        compiled.invoke({}, thread(), durability=durability)
+    assert compiled.get_state(thread()).next == (bad,)
+    with pytest.raises(SerializationError, match="Secret"):
+        compiled.invoke(None, thread(), durability=durability)
     assert calls == ["good"]
+    with pytest.raises(SerializationError, match="Secret"):
+        await compiled.ainvoke({}, thread("async"), durability=durability)
+    assert (await compiled.aget_state(thread("async"))).next == (bad,)
+    assert calls == ["good", "good"]
 
 
 def test_an_input_that_cannot_be_stored_is_refused_and_the_thread_stays_as_it_was(saver: Saver) -> None:

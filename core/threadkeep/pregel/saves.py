@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from threadkeep.checkpoint.base import BaseCheckpointSaver, PendingCommit, SavePoint, SaveWrites
+from threadkeep.errors import SerializationError
 from threadkeep.pregel.threads import call_in_thread
 
 if TYPE_CHECKING:
@@ -26,6 +27,20 @@ not 25
 (benchmarks, row chat-dicts)."""
 _IDLE = 200
 """Rounds without work after which the watching thread sleeps until it is needed."""
+
+
+def add_all(pending: PendingCommit, ops: Ops) -> None:
+    """Add operations to a commit. Where a value cannot be stored: all but that, and no later checkpoint."""
+    failure: SerializationError | None = None
+    for op in ops:
+        if failure is not None and isinstance(op, SavePoint):
+            break
+        try:
+            pending.add(op)
+        except SerializationError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 class ThreadSaves:
@@ -69,8 +84,7 @@ class ThreadSaves:
         if self._pending is None:
             self._pending = self._saver.open_commit()
             self._since = time.monotonic()
-        for op in ops:
-            self._pending.add(op)
+        add_all(self._pending, ops)
 
     def _take(self) -> PendingCommit | None:
         pending, self._pending = self._pending, None

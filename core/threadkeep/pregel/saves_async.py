@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from threadkeep.checkpoint.base import BaseCheckpointSaver, PendingCommit
-from threadkeep.pregel.saves import LINGER, Ops
+from threadkeep.pregel.saves import LINGER, Ops, add_all
 
 
 class TaskSaves:
@@ -35,8 +35,19 @@ class TaskSaves:
         if worker is not None:
             await asyncio.shield(worker)
             self._worker = None
-        if (pending := self._take()) is not None:
+        if (pending := self._take()) is None:
+            return
+        if not self._saver.blocking:
             await pending.astore()
+            return
+        storing = asyncio.ensure_future(pending.astore())
+        try:
+            await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            # What was finished before the run was cancelled is stored before the run ends.
+            await asyncio.wait((storing,))
+            storing.result()
+            raise
 
     def add(self, ops: Ops) -> None:
         """Queue operations. Also from the worker thread that runs the loop just now."""
@@ -45,8 +56,7 @@ class TaskSaves:
         with self._lock:
             if self._pending is None:
                 self._pending = self._saver.open_commit()
-            for op in ops:
-                self._pending.add(op)
+            add_all(self._pending, ops)
 
     def _take(self) -> PendingCommit | None:
         with self._lock:
