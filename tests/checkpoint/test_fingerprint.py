@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from threadkeep.checkpoint.objects.fingerprint import fingerprint, keep
+from threadkeep.checkpoint.objects.fingerprint import can_rebuild, fingerprint, keep, rebuild
 
 
 class Text(str):
@@ -125,10 +125,58 @@ def test_every_change_of_a_message_shows(edit: Any) -> None:
     assert fingerprint(found) != kept
 
 
+@pytest.mark.parametrize(
+    "elements",
+    [
+        [],
+        [1, True, 1.0, None, "x", {"a": [b"x"]}, -0.0],
+        messages(),
+        [Model.model_validate({"a": [1], "more": 2}), Model(), Model(b=1)],
+    ],
+    ids=["nothing", "json", "messages", "models"],
+)
+def test_equal_elements_are_built_from_a_fingerprint(elements: list[Any]) -> None:
+    taken = fingerprint(elements)
+    assert taken is not None
+    assert can_rebuild(keep(taken))
+    built = rebuild(keep(taken))
+    assert repr(built) == repr(elements)
+    assert fingerprint(built) == keep(taken)
+    assert not {id(each) for each in built if isinstance(each, (dict, BaseModel))} & {
+        id(each) for each in elements
+    }
+    for one, other in zip(built, elements, strict=True):
+        if isinstance(one, BaseModel):
+            assert one == other
+            assert one.model_fields_set == other.model_fields_set
+            assert one.__dict__ is not other.__dict__
+            one.__dict__.update(surprise="later")
+    again = rebuild(keep(taken))
+    assert repr(again) == repr(elements)
+
+
+class Odd(BaseModel):
+    """A model that makes its objects in its own way."""
+
+    a: int = 0
+
+    def __new__(cls, **given: Any) -> Odd:
+        return super().__new__(cls)
+
+
+def test_a_model_that_makes_its_objects_itself_is_not_built() -> None:
+    taken = fingerprint([Odd(a=1)])
+    assert taken is not None
+    assert not can_rebuild(taken)
+
+
 def test_private_attributes_of_models_count() -> None:
     found = [Model(a=1)]
     before = fingerprint(found)
     assert before is not None
     kept = keep(before)
     found[0]._hidden = 5
-    assert fingerprint(found) != kept
+    changed = fingerprint(found)
+    assert changed is not None
+    assert changed != kept
+    assert rebuild(keep(changed))[0]._hidden == 5

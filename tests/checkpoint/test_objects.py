@@ -49,7 +49,9 @@ class Thread:
     def store(self, value: Any, codec: Codec, memo: ListMemo | None = None) -> tuple[Node, ListMemo | None]:
         tree = Cutter(codec).cut(value, memo, remember=True)
         node = tree if isinstance(tree, bytes) else tree.encode(self.number)
-        return ormsgpack.unpackb(ormsgpack.packb(node)), tree.memo() if isinstance(tree, ListTree) else None
+        return ormsgpack.unpackb(ormsgpack.packb(node)), tree.memo(codec) if isinstance(
+            tree, ListTree
+        ) else None
 
     def load(self, node: Node, codec: Codec) -> Any:
         """Joins a node, with only the objects that it says it needs."""

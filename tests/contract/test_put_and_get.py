@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from pydantic import BaseModel
 
 from tests.contract.backends import Backend, Saver, opened
 from tests.contract.points import Run, address, point, values
@@ -183,3 +185,35 @@ async def test_a_saver_opened_again_finds_everything_and_goes_on(backend: Backen
         run.saver = saver
         await run.put(messages=[*messages[1:], {"late": "w" * 100}])
         assert values(await saver.get_tuple(address())) == {"messages": [*messages[1:], {"late": "w" * 100}]}
+
+
+async def test_lists_of_models_come_back_as_new_equal_objects(saver: Saver) -> None:
+    messages: list[Any] = []
+    run, put = Run(saver), {}
+    for i in range(70):
+        message = (HumanMessage if i % 2 else AIMessage)(f"{i} " * 40, id=str(i))
+        messages = [*messages, message]
+        put[await run.put(messages=messages)] = [each.model_copy(deep=True) for each in messages]
+    found = {each.checkpoint["id"]: values(each)["messages"] for each in await saver.list(address())}
+    assert found == put
+    newest = values(await saver.get_tuple(address()))["messages"]
+    assert newest == messages
+    assert not {id(each) for each in newest} & {id(each) for each in messages}
+    newest[0].content = "changed by the program"
+    messages[1].additional_kwargs["changed"] = True
+    assert values(await saver.get_tuple(address()))["messages"] == put[max(put)]
+
+
+async def test_a_list_stored_with_another_allow_list_is_loaded_with_care(saver: Saver) -> None:
+    wider = saver.raw.with_allowlist([Note])
+    notes = [Note(text=f"{i} " * 40) for i in range(40)]
+    await saver.call_on(wider, "put", address(), point({"notes": notes}), {}, {"notes": 1})
+    assert values(await saver.call_on(wider, "get_tuple", address())) == {"notes": notes}
+    with pytest.raises(ValueError, match="Note"):
+        await saver.get_tuple(address())
+
+
+class Note(BaseModel):
+    """A type on no allow-list."""
+
+    text: str

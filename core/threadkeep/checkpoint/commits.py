@@ -125,7 +125,7 @@ class _ThreadWriter:
         if numbers.fresh:
             yield ask.AddObjects(row.no, numbers.first, list(numbers.fresh))
         known = {**numbers.found, **numbers.fresh} if numbers.fresh or numbers.found else {}
-        lists = {key: memo for key, tree in self._trees.items() if (memo := tree.memo())}
+        lists = {key: memo for key, tree in self._trees.items() if (memo := tree.memo(self._codec))}
         return Learned(self._thread_id, row.no, row.epoch, lists, self._points, known, self._diverged)
 
     def _flush(self) -> Plan[None]:

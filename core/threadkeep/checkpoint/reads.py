@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.base import CheckpointTuple
 from threadkeep.checkpoint.drafts import Address, address_of
-from threadkeep.checkpoint.memo import Memos
+from threadkeep.checkpoint.memo import Memos, ThreadMemo
 from threadkeep.checkpoint.objects import Blob, Codec, missing, needs
 from threadkeep.checkpoint.records import Body, body_of, checkpoint_tuple, nodes_of, writes_of
 from threadkeep.checkpoint.requests import Plan, PointRow, ThreadRow, WritesRow
@@ -30,34 +30,45 @@ def get_tuple(address: Address, codec: Codec, memos: Memos) -> Plan[CheckpointTu
     row: PointRow | None = yield ask.ReadPoint(thread.no, address.ns, address.id)
     if row is None:
         return None
-    remembered = {thread.no: _remembered(memos, address.thread_id, thread)}
-    return (yield from _load([(row, body_of(row.body))], codec, remembered))[0]
+    memo = _memo_of(thread, memos, address.thread_id)
+    return (yield from _load([(row, body_of(row.body))], codec, memo))[0]
 
 
-def _remembered(memos: Memos, thread_id: str, thread: ThreadRow) -> Mapping[int, Blob]:
-    """Objects of a thread that need not be read."""
+def _memo_of(thread: ThreadRow, memos: Memos, thread_id: str) -> ThreadMemo | None:
+    """What is remembered of a thread, if it still holds."""
     memo = memos.get(thread_id)
-    return memo.objects if memo is not None and (memo.no, memo.epoch) == (thread.no, thread.epoch) else {}
+    return memo if memo is not None and (memo.no, memo.epoch) == (thread.no, thread.epoch) else None
 
 
 def _load(
-    points: Sequence[tuple[PointRow, Body]], codec: Codec, remembered: Mapping[int, Mapping[int, Blob]]
+    points: Sequence[tuple[PointRow, Body]], codec: Codec, memo: ThreadMemo | None
 ) -> Plan[list[CheckpointTuple]]:
     """The checkpoints of these rows. An object is read once, a remembered one not at all."""
     waiting: list[list[WritesRow]] = []
     nodes: dict[int, list[Any]] = {}
+    bodies: list[Body] = []
     for row, body in points:
         writes: list[WritesRow] = yield ask.ReadWrites(row.no, row.ns, row.id, None)
         waiting.append(writes)
-        nodes.setdefault(row.no, []).extend(nodes_of([body], [writes_of(each.body) for each in writes]))
+        bodies.append(_with_remembered_lists(row.ns, body, memo, codec) if memo and memo.lists else body)
+        nodes.setdefault(row.no, []).extend(nodes_of(bodies[-1:], [writes_of(each.body) for each in writes]))
     objects: dict[int, Mapping[int, Blob]] = {}
     for no, of_thread in nodes.items():
-        objects[no] = yield from _fetch(no, of_thread, remembered.get(no, {}))
+        objects[no] = yield from _fetch(no, of_thread, memo.objects if memo else {})
     with _collector_paused(max(map(len, objects.values()))):
         return [
             checkpoint_tuple(row, body, writes, objects[row.no], codec)
-            for (row, body), writes in zip(points, waiting, strict=True)
+            for (row, _), body, writes in zip(points, bodies, waiting, strict=True)
         ]
+
+
+def _with_remembered_lists(ns: str, body: Body, memo: ThreadMemo, codec: Codec) -> Body:
+    nodes = body.nodes.copy()
+    for i, (channel, node) in enumerate(zip(body.versions, body.nodes, strict=True)):
+        known = memo.lists.get((ns, channel)) if type(node) is list else None
+        if known is not None:
+            nodes[i] = known.begins_with(node, codec) or node
+    return body._replace(nodes=nodes)
 
 
 @contextmanager
@@ -107,7 +118,7 @@ class Listing:
         self._codec = codec
         self._after = None if query.before is None else (query.before, -1, "")
         self._done = limit is not None and limit <= 0
-        self._remembered: dict[int, Mapping[int, Blob]] = {}
+        self._memo: ThreadMemo | None = None
 
     @classmethod
     def of(
@@ -146,7 +157,7 @@ class Listing:
                 self._left -= len(chosen)
                 self._done |= self._left <= 0
             if chosen:
-                return (yield from _load(chosen, self._codec, self._remembered))
+                return (yield from _load(chosen, self._codec, self._memo))
         return []
 
     def _rows(self) -> Plan[list[PointRow]]:
@@ -158,7 +169,7 @@ class Listing:
                 self._done = True
                 return []
             no = thread.no
-            self._remembered = {no: _remembered(self._memos, query.thread_id, thread)}
+            self._memo = _memo_of(thread, self._memos, query.thread_id)
         if query.id is not None and no is not None and query.ns is not None:
             self._done = True
             row: PointRow | None = yield ask.ReadPoint(no, query.ns, query.id)

@@ -37,17 +37,21 @@ class Codec:
     row. Found out by trying; an encrypting one is not, and small elements are stored one by one.
     """
 
-    __slots__ = ("_dumps", "_loads", "dump", "joinable", "load")
+    __slots__ = ("_dumps", "_loads", "dump", "faithful", "joinable", "load")
 
     dump: Callable[[Any], Blob]
     """Gives a value's bytes."""
     load: Callable[[Blob], Any]
     """Gives the value of its bytes."""
 
+    faithful: bool
+    """Whether what is loaded equals what was dumped, of JSON values and models of them: it is ours."""
+
     def __init__(self, serde: SerializerProtocol) -> None:
+        self.faithful = type(serde) is JsonPlusSerializer
         self._dumps = serde.dumps_typed
         self._loads = serde.loads_typed
-        if type(serde) is JsonPlusSerializer:
+        if isinstance(serde, JsonPlusSerializer) and self.faithful:
             self.joinable = True
             self.dump, self.load = _functions_of(serde)
         else:

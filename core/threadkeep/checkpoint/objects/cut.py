@@ -10,7 +10,14 @@ from operator import is_not
 from typing import Any, NamedTuple
 
 from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_size
-from threadkeep.checkpoint.objects.fingerprint import Fingerprint, fingerprint, keep, size
+from threadkeep.checkpoint.objects.fingerprint import (
+    Fingerprint,
+    can_rebuild,
+    fingerprint,
+    keep,
+    rebuild,
+    size,
+)
 from threadkeep.checkpoint.objects.nodes import (
     Node,
     Number,
@@ -21,7 +28,7 @@ from threadkeep.checkpoint.objects.nodes import (
     truncate,
 )
 
-__all__ = ["Cutter", "DictTree", "ListMemo", "ListTree", "Tree", "Whole"]
+__all__ = ["Cutter", "DictTree", "ListMemo", "ListTree", "RememberedList", "Tree", "Whole"]
 
 INLINE_MAX = 200
 """Bytes of a value that is not worth an object."""
@@ -38,8 +45,15 @@ RUN = 32
 _NESTED = frozenset({list, dict})
 _SCALAR = frozenset({int, float, bool, type(None)})
 
-Run = tuple[int, "Fingerprint | Blob"]
-"""Count of elements, and their fingerprint (or, where there is none, their bytes)."""
+
+class Listed(NamedTuple):
+    """Elements that have no fingerprint: the bytes of their list."""
+
+    blob: Blob
+
+
+Run = tuple[int, "Fingerprint | Listed"]
+"""Count of elements, and how to tell whether others are the same."""
 
 
 class ListMemo(NamedTuple):
@@ -47,13 +61,44 @@ class ListMemo(NamedTuple):
 
     runs: list[Run]
     pieces: Pieces
+    codec: Codec
 
     def size(self) -> int:
         """About how many bytes of memory it takes."""
-        return 100 * len(self.runs) + sum(
-            size(mark) if not isinstance(mark, tuple) or len(mark) == 3 else len(mark[1])
-            for _, mark in self.runs
+        return sum(
+            100 + (blob_size(mark.blob) if isinstance(mark, Listed) else size(mark)) for _, mark in self.runs
         )
+
+    def begins_with(self, node: Node, codec: Codec) -> RememberedList | None:
+        """The list that a node stands for, if it can be had from here: it is the beginning of this one."""
+        if node[0] != 1:
+            return None
+        _, pieces, tail_count, _ = node
+        if tail_count or codec is not self.codec or not codec.faithful:
+            return None
+        length = sum(map(abs, pieces[1::2]))
+        if truncate(self.pieces, length) != (tuple(pieces), length):
+            return None
+        if not all(isinstance(mark, Listed) or can_rebuild(mark) for _, mark in self.runs):
+            return None
+        return RememberedList(self, length)
+
+
+class RememberedList(NamedTuple):
+    """Takes the place of a list's node where the list is remembered."""
+
+    memo: ListMemo
+    length: int
+
+    def load(self) -> list[Any]:
+        """The list, of new elements."""
+        values: list[Any] = []
+        for _, mark in self.memo.runs:
+            if len(values) >= self.length:
+                break
+            values += self.memo.codec.load(mark.blob) if isinstance(mark, Listed) else rebuild(mark)
+        del values[self.length :]
+        return values
 
 
 class Whole(NamedTuple):
@@ -95,9 +140,9 @@ class ListTree:
         self.pieces = note_list(self.base, self.leaves, number)
         return [1, list(self.pieces), self.tail_count, self.tail]
 
-    def memo(self) -> ListMemo | None:
+    def memo(self, codec: Codec) -> ListMemo | None:
         """What to remember, once encoded; None if not worth it."""
-        return ListMemo(self.runs, self.pieces) if self.runs is not None and self.pieces else None
+        return ListMemo(self.runs, self.pieces, codec) if self.runs is not None and self.pieces else None
 
 
 class DictTree(NamedTuple):
@@ -224,7 +269,7 @@ class Cutter:
     def _run(self, elements: Sequence[Any], *, kept: bool = True) -> Run:
         mark = fingerprint(elements)
         if mark is None:
-            return len(elements), self._codec.dump(elements)
+            return len(elements), Listed(self._codec.dump(elements))
         return len(elements), keep(mark) if kept else mark
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import ormsgpack
 
 from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_data
+from threadkeep.checkpoint.objects.cut import RememberedList
 from threadkeep.checkpoint.objects.nodes import Node
 
 __all__ = ["Range", "join", "missing", "needs"]
@@ -89,6 +90,8 @@ def join(node: Node, objects: Mapping[int, Blob], codec: Codec) -> Any:
         return codec.load(node)
     if kind is int:
         return codec.load(objects[node])
+    if kind is RememberedList:
+        return node.load()
     form = node[0]
     if form == 0:
         return codec.load((node[1], node[2]))
