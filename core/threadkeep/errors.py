@@ -20,7 +20,7 @@ __all__ = [
     "EmptyChannelError", "EmptyInputError", "ErrorCode", "ForeignFileError", "GraphBubbleUp",
     "GraphInterrupt",
     "GraphRecursionError", "InvalidUpdateError", "NodeInterrupt", "ParentCommand", "SchemaVersionError",
-    "SerializationError", "TaskNotFound", "ThreadDeletedError", "UnknownInterruptError",
+    "SerializationError", "StorageUnavailableError", "TaskNotFound", "ThreadDeletedError", "UnknownInterruptError",
 ]  # fmt: skip
 
 
@@ -119,6 +119,10 @@ class SchemaVersionError(CheckpointError):
 
 class ForeignFileError(CheckpointError):
     """The database belongs to another application."""
+
+
+class StorageUnavailableError(CheckpointError):
+    """The database did not answer, though it was asked again. The driver's own error is the cause."""
 
 
 class GraphBubbleUp(BaseException):

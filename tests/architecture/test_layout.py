@@ -17,9 +17,15 @@ by_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=lam
 PROVIDERS = {
     "threadkeep.checkpoint.serde": "threadkeep-serde",
     "threadkeep.checkpoint.sqlite": "threadkeep-checkpoint-sqlite",
+    "threadkeep.checkpoint.postgres": "threadkeep-checkpoint-postgres",
     "threadkeep": "threadkeep-core",
 }
-IMPORT_NAMES = {"langchain-core": "langchain_core", "typing-extensions": "typing_extensions", "pillow": "PIL"}
+IMPORT_NAMES = {
+    "langchain-core": "langchain_core",
+    "typing-extensions": "typing_extensions",
+    "pillow": "PIL",
+    "psycopg-pool": "psycopg_pool",
+}
 # Types the serialiser knows without needing them: imported by its hooks only when they are met.
 OPTIONAL_IMPORTS = {"threadkeep-serde": {"langchain_core", "pydantic", "numpy", "pandas"}}
 OPTIONAL_IMPORTS["threadkeep-core"] = {"pydantic"}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from tests.postgres_server import empty_for, shared_database
 from threadkeep.checkpoint.base import BaseCheckpointSaver
 from threadkeep.checkpoint.memory import InMemorySaver
+from threadkeep.checkpoint.postgres import PostgresSaver
+from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
 from threadkeep.checkpoint.sqlite import SqliteSaver
 from threadkeep.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -28,6 +32,17 @@ class Backend(NamedTuple):
     """Whether a second saver made with the same path sees what the first stored."""
 
 
+def postgres(cls: type[PostgresSaver] | type[AsyncPostgresSaver], **settings: Any) -> Callable[..., Any]:
+    """Makes savers on one database, which is emptied when a new path comes: quicker than a schema a test."""
+
+    def make(path: Path | str, **options: Any) -> Any:
+        empty_for(path)
+        return cls.from_conn_string(shared_database(), **settings, **options)
+
+    return make
+
+
+POOL: Any = {"pool_config": {"min_size": 1, "max_size": 4}}
 BACKENDS = [
     Backend("memory", "sync", lambda path, **options: InMemorySaver(**options), survives=False),
     Backend("memory", "async", lambda path, **options: InMemorySaver(**options), survives=False),
@@ -35,6 +50,12 @@ BACKENDS = [
     Backend("sqlite", "async", SqliteSaver.from_conn_string, survives=True),
     Backend("aiosqlite", "async", AsyncSqliteSaver.from_conn_string, survives=True),
     Backend("aiosqlite", "thread", AsyncSqliteSaver.from_conn_string, survives=True),
+    Backend("postgres", "sync", postgres(PostgresSaver), survives=True),
+    Backend("postgres-pool", "sync", postgres(PostgresSaver, **POOL), survives=True),
+    Backend("postgres-pipeline", "sync", postgres(PostgresSaver, pipeline=True), survives=True),
+    Backend("aiopostgres", "async", postgres(AsyncPostgresSaver), survives=True),
+    Backend("aiopostgres-pool", "async", postgres(AsyncPostgresSaver, **POOL), survives=True),
+    Backend("aiopostgres-pipeline", "async", postgres(AsyncPostgresSaver, pipeline=True), survives=True),
 ]
 
 
@@ -79,7 +100,17 @@ async def opened(backend: Backend, path: Path, **options: Any) -> AsyncIterator[
     saver = backend.make(path, **options)
     if hasattr(saver, "__aenter__"):
         async with saver:
+            await _set_up(saver)
             yield Saver(saver, backend.colour)
     else:
         with saver:
+            await _set_up(saver)
             yield Saver(saver, backend.colour)
+
+
+async def _set_up(saver: Any) -> None:
+    """Makes the tables, where a saver has them."""
+    if hasattr(saver, "setup"):
+        done = saver.setup()
+        if inspect.isawaitable(done):
+            await done

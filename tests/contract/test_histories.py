@@ -248,7 +248,9 @@ def place(entry: tuple[int, Any]) -> int:
     [
         each
         for each in BACKENDS
-        if each.colour != "thread" and (each.name, each.colour) != ("sqlite", "async")
+        if each.colour != "thread"
+        and (each.name, each.colour)
+        not in (("sqlite", "async"), ("postgres", "sync"), ("aiopostgres", "async"))
     ],
     ids=lambda backend: f"{backend.name}-{backend.colour}",
 )

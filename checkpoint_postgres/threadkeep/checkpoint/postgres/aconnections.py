@@ -1,0 +1,220 @@
+"""The twin of `connections` for asyncio: a pool, or a connection that a lock guards, on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, AsyncPipeline
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from threadkeep.checkpoint.postgres.connections import (
+    ATTEMPTS,
+    BUSY,
+    LostCommitError,
+    delay,
+    may_retry,
+    translated,
+)
+from threadkeep.checkpoint.postgres.session import Steps
+from threadkeep.checkpoint.postgres.sql import Statement
+
+__all__ = ["AsyncConnections", "AsyncResource"]
+
+T = TypeVar("T")
+AsyncResource = AsyncConnection[Any] | AsyncConnectionPool[Any]
+
+
+async def perform(conn: AsyncConnection[Any], batch: list[Statement]) -> list[list[Any]]:
+    """The rows of each statement."""
+    cursors = []
+    for query, parameters, _ in batch:
+        cursor = conn.cursor(binary=True, row_factory=tuple_row)
+        await cursor.execute(query, parameters)
+        cursors.append(cursor)
+    return [await cursor.fetchall() if each.rows else [] for cursor, each in zip(cursors, batch, strict=True)]
+
+
+class AsyncConnections:
+    """What a saver's steps run on. A pool is used without a lock, a connection by one task at a time."""
+
+    def __init__(
+        self,
+        resource: AsyncResource | None,
+        make: Callable[[], Awaitable[AsyncResource]] | None = None,
+        *,
+        pipeline: bool = False,
+    ) -> None:
+        self._resource = resource
+        self._make = make
+        self._pipeline = pipeline
+        self._open = AsyncExitStack()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = asyncio.Lock()
+        self._closed = False
+
+    async def open(self) -> AsyncResource:
+        """The pool or connection; made if it is the saver's own and is not there or broken."""
+        self._bind()
+        resource = self._resource
+        if isinstance(resource, AsyncConnectionPool):
+            return resource
+        async with self._lock:
+            return await self._opened()
+
+    def _bind(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        if self._loop is not None:
+            if not self._loop.is_closed() or self._make is None:
+                raise RuntimeError(
+                    "An AsyncPostgresSaver belongs to one event loop: make a saver for each loop; they may "
+                    "share the database."
+                )
+            self._resource, self._open = None, AsyncExitStack()
+        self._loop, self._lock = loop, asyncio.Lock()
+
+    async def _opened(self) -> AsyncResource:
+        """As `open`; the caller has the lock."""
+        resource = self._resource
+        if self._make is not None and (resource is None or resource.closed):
+            if self._closed:
+                raise psycopg.InterfaceError("The saver is closed.")
+            resource = await self._make()
+            self._open = AsyncExitStack()
+            await self._open.enter_async_context(resource)
+            if self._pipeline and isinstance(resource, AsyncConnection):
+                await self._open.enter_async_context(resource.pipeline())
+            self._resource = resource
+        assert resource is not None
+        return resource
+
+    async def close(self) -> None:
+        """Closes what the saver opened itself."""
+        self._closed = True
+        try:
+            await self._open.aclose()
+        except psycopg.Error:
+            # A pipeline on a connection that broke before; the connection is closed in any case.
+            if isinstance(self._resource, AsyncConnection):
+                await self._resource.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection for this task."""
+        self._bind()
+        if isinstance(self._resource, AsyncConnectionPool):
+            async with self._resource.connection() as conn:
+                yield conn
+            return
+        async with self._lock:
+            resource = await self._opened()
+            if isinstance(resource, AsyncConnection):
+                yield resource
+                return
+        async with resource.connection() as conn:
+            yield conn
+
+    async def read(self, steps: Callable[[], Steps[T]]) -> T:
+        """Runs steps whose statements need no transaction."""
+        return await self._again(lambda: self._run(steps()))
+
+    async def write(self, steps: Callable[[], Steps[T]], *, repeatable: bool = False) -> T:
+        """Runs steps in a transaction. `repeatable`: they may be stored twice with the effect of once."""
+
+        async def attempt() -> T:
+            try:
+                return await self._transact(steps())
+            except LostCommitError as error:
+                if repeatable and error.__cause__ is not None:
+                    raise error.__cause__ from None
+                raise
+
+        return await self._again(attempt)
+
+    async def _run(self, steps: Steps[T]) -> T:
+        async with self.connection() as conn:
+            if not conn.autocommit:
+                async with conn.transaction():
+                    return await _drive(conn, steps)
+            if conn.pgconn.pipeline_status:
+                async with conn.pipeline():  # what it ends with commits; until then all is one transaction
+                    return await _drive(conn, steps)
+            return await _drive(conn, steps)
+
+    async def _transact(self, steps: Steps[T]) -> T:
+        done = False
+        try:
+            async with self.connection() as conn, _pipeline(conn), conn.transaction():
+                result = await _drive(conn, steps)
+                done = True
+            return result
+        except psycopg.OperationalError as error:
+            if done and error.sqlstate not in BUSY:
+                raise LostCommitError from error
+            raise
+
+    async def _again(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        for i in range(ATTEMPTS):
+            try:
+                return await attempt()
+            except Exception as error:
+                if not may_retry(error) or i == ATTEMPTS - 1 or not await self._recover():
+                    if (shown := translated(error)) is error:
+                        raise
+                    raise shown from error
+                await asyncio.sleep(delay(i))
+        raise AssertionError
+
+    async def _recover(self) -> bool:
+        """Whether there may be a working connection at the next attempt."""
+        resource = self._resource
+        if isinstance(resource, AsyncConnectionPool):
+            if not resource.closed:
+                await resource.check()
+            return not resource.closed
+        made_anew = self._make is not None and not self._closed
+        return made_anew or (resource is not None and not resource.closed)
+
+    def from_thread(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine of the loop, for another thread."""
+        loop = self._loop
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if loop is None or not loop.is_running() or here is loop:
+            work.close()
+            raise asyncio.InvalidStateError(
+                "This is a sync method of AsyncPostgresSaver on its event loop's own thread: use the async "
+                "one (await graph.ainvoke(…), await saver.aget_tuple(…)). From other threads it works while the "
+                "loop runs. For programs without a loop there is PostgresSaver."
+            )
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+
+@asynccontextmanager
+async def _pipeline(conn: AsyncConnection[Any]) -> AsyncIterator[None]:
+    """Pipeline mode, where libpq has it: statements whose rows nobody waits for cost no round trip."""
+    if not AsyncPipeline.is_supported():
+        yield
+        return
+    async with conn.pipeline():
+        yield
+
+
+async def _drive(conn: AsyncConnection[Any], steps: Steps[T]) -> T:
+    try:
+        batch = next(steps)
+        while True:
+            batch = steps.send(await perform(conn, batch))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        steps.close()

@@ -1,0 +1,147 @@
+"""The saver for asyncio: on a connection, a pool or a pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, TypeVar
+
+from psycopg import AsyncConnection, AsyncPipeline
+from psycopg_pool import AsyncConnectionPool
+
+from threadkeep.checkpoint.commits import Commit, OnConflict
+from threadkeep.checkpoint.memo import Learned
+from threadkeep.checkpoint.planned import PlannedSaver
+from threadkeep.checkpoint.postgres.aconnections import AsyncConnections, AsyncResource
+from threadkeep.checkpoint.postgres.operations import MAX_VALUE_BYTES, Operations
+from threadkeep.checkpoint.postgres.pools import PoolConfig, pool_options
+from threadkeep.checkpoint.requests import Plan
+from threadkeep.checkpoint.serde.base import SerializerProtocol
+
+__all__ = ["AsyncPostgresSaver"]
+
+T = TypeVar("T")
+
+
+class AsyncPostgresSaver(PlannedSaver):
+    """Checkpoints in PostgreSQL, for the tasks of one event loop.
+
+    Options as of `PostgresSaver`. The sync methods work from other threads while the loop runs; on the loop's
+    own thread they raise, since they would wait for themselves.
+    """
+
+    def __init__(
+        self,
+        conn: AsyncResource,
+        pipe: AsyncPipeline | None = None,
+        serde: SerializerProtocol | None = None,
+        *,
+        on_conflict: OnConflict = "fork",
+        schema: str = "public",
+        max_value_bytes: int = MAX_VALUE_BYTES,
+    ) -> None:
+        super().__init__(serde=serde, on_conflict=on_conflict)
+        self.pipe = pipe
+        self._connections = AsyncConnections(conn)
+        self._operations = Operations(schema, max_value_bytes)
+        with suppress(RuntimeError):  # made outside a loop, it belongs to the first that uses it
+            asyncio.get_running_loop()
+            self._connections._bind()
+
+    @classmethod
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        pipeline: bool = False,
+        serde: SerializerProtocol | None = None,
+        on_conflict: OnConflict = "fork",
+        schema: str = "public",
+        pool_config: PoolConfig | None = None,
+        max_value_bytes: int = MAX_VALUE_BYTES,
+    ) -> Self:
+        """A saver that connects when first used. For `async with`, or `aclose` it.
+
+        Options as of `PostgresSaver.from_conn_string`.
+        """
+        made = cls.__new__(cls)
+        PlannedSaver.__init__(made, serde=serde, on_conflict=on_conflict)
+        made.pipe = None
+        made._operations = Operations(schema, max_value_bytes)
+
+        async def make() -> AsyncResource:
+            if pool_config is None:
+                return await AsyncConnection.connect(conn_string, autocommit=True)
+            options, kwargs = pool_options(pool_config)
+            return AsyncConnectionPool(conn_string, open=False, kwargs=kwargs, **options)
+
+        made._connections = AsyncConnections(None, make, pipeline=pipeline)
+        return made
+
+    @property
+    def conn(self) -> AsyncResource | None:
+        """The pool or connection; None before the first use."""
+        return self._connections._resource
+
+    async def setup(self, *, dry_run: bool = False) -> str:
+        """Creates or upgrades the tables; returns the SQL for it. Does nothing if they are as they should be.
+
+        Safe when many processes do it at once. `dry_run`: only prints the SQL.
+        """
+        state = await self._connections.read(self._operations.state)
+        text = self._operations.script(state)
+        if dry_run:
+            print(text, end="")  # noqa: T201 (what a dry run is for)
+        elif not state.is_current():
+            await self._connections.write(self._operations.setup, repeatable=True)
+            if state.invalid:
+                await self._connections.read(lambda: self._operations.rebuild(state.invalid))
+        return text
+
+    async def check(self) -> bool:
+        """Whether the tables are of this version and whole; changes nothing."""
+        return (await self._connections.read(self._operations.state)).is_current()
+
+    async def aclose(self) -> None:
+        """Closes the connection or pool, if the saver made it."""
+        await self._connections.close()
+
+    async def __aenter__(self) -> Self:
+        await self._connections.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _read(self, plan: Callable[[], Plan[T]]) -> T:
+        return self._connections.from_thread(self._aread(plan))
+
+    async def _aread(self, plan: Callable[[], Plan[T]]) -> T:
+        return await self._connections.read(lambda: self._operations.read(plan, self._codec))
+
+    def _write(self, plan: Callable[[], Plan[T]]) -> T:
+        return self._connections.from_thread(self._awrite(plan))
+
+    async def _awrite(self, plan: Callable[[], Plan[T]]) -> T:
+        return await self._connections.write(lambda: self._operations.write(plan, self._codec))
+
+    def _store(self, commit: Commit) -> list[Learned]:
+        return self._connections.from_thread(self._astore(commit))
+
+    async def _astore(self, commit: Commit) -> list[Learned]:
+        foretold = self._operations.foretell(commit)
+        if foretold is not None:
+            stored = await self._connections.read(
+                lambda: self._operations.store_foretold(foretold, self._codec)
+            )
+            if stored is not None:
+                return stored
+        news, threads = await self._connections.write(
+            lambda: self._operations.store(commit, self._codec), repeatable=True
+        )
+        self._operations.learn(threads)
+        return news

@@ -1,0 +1,221 @@
+"""The connections of a saver: a pool, or one that a lock guards. Runs steps on them."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import Connection, Pipeline
+from psycopg.rows import tuple_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from threadkeep.checkpoint.postgres.session import Steps, VanishedError
+from threadkeep.checkpoint.postgres.sql import Statement
+from threadkeep.errors import CheckpointError, StorageUnavailableError
+
+__all__ = [
+    "ATTEMPTS",
+    "BUSY",
+    "Connections",
+    "LostCommitError",
+    "Resource",
+    "delay",
+    "may_retry",
+    "translated",
+]
+
+T = TypeVar("T")
+Resource = Connection[Any] | ConnectionPool[Any]
+ATTEMPTS = 5
+BUSY = frozenset({"40001", "40P01"})
+_GONE = frozenset({"57P01", "57P02", "57P03", "25P03", "25P04"})
+
+
+class LostCommitError(Exception):
+    """The connection broke while a transaction was committed: whether it was, is not known."""
+
+
+def may_retry(error: BaseException) -> bool:
+    """Whether the same steps may work a moment later, perhaps on another connection."""
+    if isinstance(error, VanishedError):
+        return True
+    if isinstance(error, PoolTimeout) or not isinstance(error, psycopg.Error):
+        return False
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+    return state in BUSY or state in _GONE or state.startswith("08")
+
+
+def delay(attempt: int) -> float:
+    """Seconds to wait after a failed attempt (0, 1, …)."""
+    return 0.02 * 2.0**attempt * random.uniform(0.5, 1.5)  # noqa: S311 (jitter)
+
+
+def translated(error: BaseException) -> BaseException:
+    """The error that the caller sees for one that stays."""
+    if isinstance(error, psycopg.errors.UndefinedTable):
+        return CheckpointError("The tables of threadkeep are not there: call setup() once on this database.")
+    if isinstance(error, VanishedError):
+        return CheckpointError("A checkpoint refers to an object that is not stored: the storage is damaged.")
+    if may_retry(error) and isinstance(error, psycopg.Error):
+        return StorageUnavailableError(f"Postgres did not answer, {ATTEMPTS} times in a row: {error}")
+    if isinstance(error, LostCommitError):
+        return StorageUnavailableError(
+            "The connection broke while the transaction was committed; whether it was, is not known. "
+            "Look before you repeat the operation."
+        )
+    return error
+
+
+def perform(conn: Connection[Any], batch: list[Statement]) -> list[list[Any]]:
+    """The rows of each statement."""
+    cursors = []
+    for query, parameters, _ in batch:
+        cursor = conn.cursor(binary=True, row_factory=tuple_row)
+        cursor.execute(query, parameters)
+        cursors.append(cursor)
+    return [cursor.fetchall() if each.rows else [] for cursor, each in zip(cursors, batch, strict=True)]
+
+
+class Connections:
+    """What a saver's steps run on. A pool is used without a lock, a connection by one thread at a time."""
+
+    def __init__(
+        self, resource: Resource | None, make: Callable[[], Resource] | None = None, *, pipeline: bool = False
+    ) -> None:
+        self._resource = resource
+        self._make = make
+        self._pipeline = pipeline
+        self._open = ExitStack()
+        self._lock = threading.RLock()
+        self._closed = False
+
+    def open(self) -> Resource:
+        """The pool or connection; made if it is the saver's own and is not there or broken."""
+        resource = self._resource
+        if isinstance(resource, ConnectionPool):
+            return resource
+        with self._lock:
+            resource = self._resource
+            if self._make is not None and (resource is None or resource.closed):
+                if self._closed:
+                    raise psycopg.InterfaceError("The saver is closed.")
+                self._open = ExitStack()
+                resource = self._make()
+                self._open.enter_context(resource)
+                if self._pipeline and isinstance(resource, Connection):
+                    self._open.enter_context(resource.pipeline())
+                self._resource = resource
+            assert resource is not None
+            return resource
+
+    def close(self) -> None:
+        """Closes what the saver opened itself."""
+        with self._lock:
+            self._closed = True
+            try:
+                self._open.close()
+            except psycopg.Error:
+                # A pipeline on a connection that broke before; the connection is closed in any case.
+                if isinstance(self._resource, Connection):
+                    self._resource.close()
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection[Any]]:
+        """A connection for this thread."""
+        resource = self.open()
+        if isinstance(resource, ConnectionPool):
+            with resource.connection() as conn:
+                yield conn
+        else:
+            with self._lock:
+                yield resource
+
+    def read(self, steps: Callable[[], Steps[T]]) -> T:
+        """Runs steps whose statements need no transaction."""
+        return self._again(lambda: self._run(steps()))
+
+    def write(self, steps: Callable[[], Steps[T]], *, repeatable: bool = False) -> T:
+        """Runs steps in a transaction. `repeatable`: they may be stored twice with the effect of once."""
+
+        def attempt() -> T:
+            try:
+                return self._transact(steps())
+            except LostCommitError as error:
+                if repeatable and error.__cause__ is not None:
+                    raise error.__cause__ from None
+                raise
+
+        return self._again(attempt)
+
+    def _run(self, steps: Steps[T]) -> T:
+        with self.connection() as conn:
+            if not conn.autocommit:
+                with conn.transaction():
+                    return _drive(conn, steps)
+            if conn.pgconn.pipeline_status:
+                with conn.pipeline():  # what it ends with commits; until then all is one transaction
+                    return _drive(conn, steps)
+            return _drive(conn, steps)
+
+    def _transact(self, steps: Steps[T]) -> T:
+        done = False
+        try:
+            with self.connection() as conn, _pipeline(conn), conn.transaction():
+                result = _drive(conn, steps)
+                done = True
+            return result
+        except psycopg.OperationalError as error:
+            if done and error.sqlstate not in BUSY:
+                raise LostCommitError from error
+            raise
+
+    def _again(self, attempt: Callable[[], T]) -> T:
+        for i in range(ATTEMPTS):
+            try:
+                return attempt()
+            except Exception as error:
+                if not may_retry(error) or i == ATTEMPTS - 1 or not self._recover():
+                    if (shown := translated(error)) is error:
+                        raise
+                    raise shown from error
+                time.sleep(delay(i))
+        raise AssertionError
+
+    def _recover(self) -> bool:
+        """Whether there may be a working connection at the next attempt."""
+        resource = self._resource
+        if isinstance(resource, ConnectionPool):
+            if not resource.closed:
+                resource.check()
+            return not resource.closed
+        made_anew = self._make is not None and not self._closed
+        return made_anew or (resource is not None and not resource.closed)
+
+
+@contextmanager
+def _pipeline(conn: Connection[Any]) -> Iterator[None]:
+    """Pipeline mode, where libpq has it: statements whose rows nobody waits for cost no round trip."""
+    if not Pipeline.is_supported():
+        yield
+        return
+    with conn.pipeline():
+        yield
+
+
+def _drive(conn: Connection[Any], steps: Steps[T]) -> T:
+    try:
+        batch = next(steps)
+        while True:
+            batch = steps.send(perform(conn, batch))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        steps.close()

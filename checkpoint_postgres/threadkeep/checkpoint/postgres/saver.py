@@ -1,0 +1,146 @@
+"""The saver for threads: on a connection, a pool or a pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import psycopg
+from psycopg import Pipeline
+from psycopg_pool import ConnectionPool
+
+from threadkeep.checkpoint.commits import Commit, OnConflict
+from threadkeep.checkpoint.memo import Learned
+from threadkeep.checkpoint.planned import PlannedSaver
+from threadkeep.checkpoint.postgres.connections import Connections, Resource
+from threadkeep.checkpoint.postgres.operations import MAX_VALUE_BYTES, Operations
+from threadkeep.checkpoint.postgres.pools import PoolConfig, pool_options
+from threadkeep.checkpoint.requests import Plan
+from threadkeep.checkpoint.serde.base import SerializerProtocol
+
+__all__ = ["PostgresSaver"]
+
+T = TypeVar("T")
+
+
+class PostgresSaver(PlannedSaver):
+    """Checkpoints in PostgreSQL. May be used from many threads and many processes.
+
+    `conn`: a pool, whose connections work in parallel, or a connection, which one thread uses at a time. Call
+    `setup` once on a new database. `schema`: where the tables are. `max_value_bytes`: the largest single
+    value. `pipe`: for programs that bring their connection in pipeline mode. The async methods run in worker
+    threads.
+    """
+
+    def __init__(
+        self,
+        conn: Resource,
+        pipe: Pipeline | None = None,
+        serde: SerializerProtocol | None = None,
+        *,
+        on_conflict: OnConflict = "fork",
+        schema: str = "public",
+        max_value_bytes: int = MAX_VALUE_BYTES,
+    ) -> None:
+        super().__init__(serde=serde, on_conflict=on_conflict)
+        self.pipe = pipe
+        self._connections = Connections(conn)
+        self._operations = Operations(schema, max_value_bytes)
+
+    @classmethod
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        pipeline: bool = False,
+        serde: SerializerProtocol | None = None,
+        on_conflict: OnConflict = "fork",
+        schema: str = "public",
+        pool_config: PoolConfig | None = None,
+        max_value_bytes: int = MAX_VALUE_BYTES,
+    ) -> Self:
+        """A saver that connects when first used. Use it in `with`, or `close` it.
+
+        With `pool_config` it has a pool of connections (`min_size`, `max_size`, `kwargs` of each connection);
+        else one, which is made anew when it breaks. Behind a pooler in transaction mode give the connections
+        `kwargs={"prepare_threshold": None}`.
+        """
+        made = cls.__new__(cls)
+        PlannedSaver.__init__(made, serde=serde, on_conflict=on_conflict)
+        made.pipe = None
+        made._operations = Operations(schema, max_value_bytes)
+
+        def make() -> Resource:
+            if pool_config is None:
+                return psycopg.connect(conn_string, autocommit=True)
+            options, kwargs = pool_options(pool_config)
+            return ConnectionPool(conn_string, open=True, kwargs=kwargs, **options)
+
+        made._connections = Connections(None, make, pipeline=pipeline)
+        return made
+
+    @property
+    def conn(self) -> Resource:
+        """The pool or connection."""
+        return self._connections.open()
+
+    def setup(self, *, dry_run: bool = False) -> str:
+        """Creates or upgrades the tables; returns the SQL for it. Does nothing if they are as they should be.
+
+        Safe when many processes do it at once. `dry_run`: only prints the SQL.
+        """
+        state = self._connections.read(self._operations.state)
+        text = self._operations.script(state)
+        if dry_run:
+            print(text, end="")  # noqa: T201 (what a dry run is for)
+        elif not state.is_current():
+            self._connections.write(self._operations.setup, repeatable=True)
+            if state.invalid:
+                self._connections.read(lambda: self._operations.rebuild(state.invalid))
+        return text
+
+    def check(self) -> bool:
+        """Whether the tables are of this version and whole; changes nothing."""
+        return self._connections.read(self._operations.state).is_current()
+
+    def close(self) -> None:
+        """Closes the connection or pool, if the saver made it."""
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        self._connections.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self, plan: Callable[[], Plan[T]]) -> T:
+        return self._connections.read(lambda: self._operations.read(plan, self._codec))
+
+    async def _aread(self, plan: Callable[[], Plan[T]]) -> T:
+        return await asyncio.to_thread(self._read, plan)
+
+    def _write(self, plan: Callable[[], Plan[T]]) -> T:
+        return self._connections.write(lambda: self._operations.write(plan, self._codec))
+
+    async def _awrite(self, plan: Callable[[], Plan[T]]) -> T:
+        return await asyncio.to_thread(self._write, plan)
+
+    def _store(self, commit: Commit) -> list[Learned]:
+        foretold = self._operations.foretell(commit)
+        if foretold is not None:
+            stored = self._connections.read(lambda: self._operations.store_foretold(foretold, self._codec))
+            if stored is not None:
+                return stored
+        news, threads = self._connections.write(
+            lambda: self._operations.store(commit, self._codec), repeatable=True
+        )
+        self._operations.learn(threads)
+        return news
+
+    async def _astore(self, commit: Commit) -> list[Learned]:
+        return await asyncio.to_thread(self._store, commit)

@@ -1,0 +1,377 @@
+"""Turns the requests of a plan into statements and their rows into answers. Pure: a driver performs them.
+
+A session yields lists of statements, each of which goes out in one round trip, and receives the rows of each
+statement. It serves one run of one plan, or several plans that only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
+
+from threadkeep.checkpoint import requests as ask
+from threadkeep.checkpoint.objects import NODE_TAG, Blob, blob_size
+from threadkeep.checkpoint.postgres import sql
+from threadkeep.checkpoint.postgres.names import (
+    checked_id,
+    conditions,
+    escape,
+    key_of,
+    labels,
+    place_of,
+    unescape,
+)
+from threadkeep.checkpoint.postgres.sql import Statement, Statements
+from threadkeep.checkpoint.postgres.threads import Foretold, KnownThread
+from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, PointRow, Request, ThreadRow, WritesRow
+
+__all__ = ["Session", "Steps", "Storage", "VanishedError"]
+
+T = TypeVar("T")
+Steps = Generator[list[Statement], list[list[Any]], T]
+
+
+class VanishedError(Exception):
+    """Objects were deleted while a plan read; it must be run anew."""
+
+
+class Storage(NamedTuple):
+    """What the sessions of one saver share."""
+
+    statements: Statements
+    hash_key: bytes
+    max_value_bytes: int
+    searchable: bool
+    """Whether metadata may be copied to where filters can search it: not if the serialiser encrypts."""
+
+
+class Session:
+    """One run of a plan; `writing` if it changes something, which takes a transaction."""
+
+    def __init__(self, storage: Storage, *, writing: bool) -> None:
+        self._storage = storage
+        self._sql = storage.statements
+        self._writing = writing
+        self._epochs: dict[int, int] = {}
+        self._point: tuple[ask.ReadPoint, PointRow | None] | None = None
+        """The checkpoint that came with its thread."""
+        self._writes: dict[tuple[int, str, str], list[WritesRow]] = {}
+        """The writes that came with their checkpoints."""
+        self._names: dict[int, str] = {}
+        self._changed: dict[int, int] = {}
+        """Threads that are locked, with the number of their next object."""
+        self._rows: dict[int, tuple[ThreadRow, int]] = {}
+        self._heads: dict[int, dict[str, str | None]] = {}
+        self._learnable = True
+        self._answers: dict[type, Callable[[Any], Steps[Any]]] = {
+            ask.FindThread: self._find_thread, ask.AddThread: self._add_thread, ask.Head: self._head,
+            ask.ReadPoint: self._read_point, ask.HasChild: self._has_child, ask.ReadWrites: self._read_writes,
+            ask.AddRows: self._add_rows, ask.SetWrites: self._set_writes, ask.FindObjects: self._find_objects,
+            ask.AddObjects: self._add_objects, ask.ReadObjects: self._read_objects, ask.Page: self._page,
+            ask.ThreadNumbers: self._thread_numbers, ask.AllRows: self._all_rows,
+            ask.DropPoints: self._drop_points, ask.DropObjects: self._drop_objects,
+            ask.Touch: self._touch, ask.DropThread: self._drop_thread, ask.Copy: self._copy,
+        }  # fmt: skip
+
+    def run(self, plan: Plan[T]) -> Steps[T]:
+        """The statements of a plan; returns its result."""
+        try:
+            request: Request = next(plan)
+            while True:
+                request = plan.send((yield from self._answers[type(request)](request)))
+        except StopIteration as stop:
+            if self._changed:
+                yield [self._sql.tell(sql.CHANGED, next, no) for no, next in sorted(self._changed.items())]
+            return cast("T", stop.value)
+
+    def learned(self) -> dict[str, KnownThread]:
+        """What is true of the threads once the transaction of a commit is committed."""
+        if not self._learnable:
+            return {}
+        return {
+            self._names[no]: KnownThread(
+                row._replace(next=self._changed[no]), change + 1, self._heads.get(no, {})
+            )
+            for no, (row, change) in self._rows.items()
+            if no in self._changed
+        }
+
+    def store(self, commit: Foretold) -> Statement:
+        """The statement that stores a foretold commit; it gives no row if the thread is not as known."""
+        row, change, _ = commit.known
+        points, writes, objects = commit.points, commit.writes, commit.objects
+        spaces, ns, ids, parents, metas, bodies = self._point_columns(points, commit.metadata)
+        w_space, w_id, w_key, w_task, w_body = self._write_columns(writes)
+        places, tags, data = self._object_columns(objects.blobs if objects else ())
+        parameters = {
+            "no": row.no, "change": change, "first": objects.first if objects else 0,
+            "next": objects.first + len(objects.blobs) if objects else row.next,
+            "p_space": spaces, "p_ns": ns, "p_id": ids, "p_parent": parents, "p_meta": metas,
+            "p_body": bodies, "w_space": w_space, "w_id": w_id, "w_key": w_key, "w_task": w_task,
+            "w_body": w_body, "o_place": places, "o_tag": tags, "o_body": data,
+        }  # fmt: skip
+        return self._sql.ask(sql.COMMIT, *())._replace(parameters=parameters)
+
+    def _find_thread(self, it: ask.FindThread) -> Steps[ThreadRow | None]:
+        key = key_of(it.thread_id)
+        if it.point is not None and not self._writing:
+            return (yield from self._find_with_point(it, key))
+        space = None if it.ns is None else key_of(it.ns)
+        found = self._sql.ask(sql.LOCK_THREAD if self._writing else sql.FIND_THREAD, key)
+        batch = [found] if space is None else [found, self._sql.ask(sql.HEAD_BY_KEY, key, space)]
+        rows, *heads = yield batch
+        return self._thread(it, rows, heads[0] if heads else [])
+
+    def _thread(self, it: ask.FindThread, rows: list[Any], heads: list[Any]) -> ThreadRow | None:
+        if not rows:
+            return None
+        no, epoch, grave, next, change = rows[0]
+        head = unescape(heads[0][0]) if heads else None
+        row = ThreadRow(no, epoch, grave, next, head, it.ns)
+        self._names[no], self._epochs[no], self._rows[no] = it.thread_id, epoch, (row, change)
+        if it.ns is not None:
+            self._heads.setdefault(no, {})[it.ns] = head
+        if self._writing:
+            self._changed[no] = max(next, self._changed.get(no, 0))
+        return row
+
+    def _find_with_point(self, it: ask.FindThread, key: bytes) -> Steps[ThreadRow | None]:
+        assert it.point is not None
+        ns, id = it.point
+        if id is None:
+            statement = self._sql.ask(sql.FIND_NEWEST, key_of(ns), key)
+        else:
+            statement = self._sql.ask(sql.FIND_POINT, key_of(ns), checked_id(id), key)
+        (rows,) = yield [statement]
+        if not rows:
+            return None
+        thread, point = rows[0][:5], rows[0][5:]
+        row = self._thread(ask.FindThread(it.thread_id), [thread], [])
+        assert row is not None
+        asked = ask.ReadPoint(row.no, ns, id)
+        self._point = (asked, self._keep(row.no, (it.thread_id, *point)) if point[1] is not None else None)
+        return row
+
+    def _keep(self, no: int, columns: Sequence[Any], *, escaped: bool = False) -> PointRow:
+        """A checkpoint's row; the writes that came with it are kept."""
+        thread_id, ns, id, parent, body, tasks, bodies = columns
+        row = PointRow(
+            no,
+            unescape(thread_id) if escaped else thread_id,
+            unescape(ns),
+            unescape(id),
+            parent if parent is None else unescape(parent),
+            body,
+        )
+        waiting = zip(tasks or (), bodies or (), strict=True)
+        self._writes[no, row.ns, row.id] = [WritesRow(unescape(task), body) for task, body in waiting]
+        return row
+
+    def _add_thread(self, it: ask.AddThread) -> Steps[ThreadRow]:
+        key = key_of(it.thread_id)
+        add = self._sql.ask(sql.ADD_THREAD, key, escape(it.thread_id))
+        # Another process may have added it, and more, since it was looked for.
+        rows, locked = yield [add, self._sql.ask(sql.LOCK_THREAD, key)]
+        row = self._thread(ask.FindThread(it.thread_id), rows or locked, [])
+        assert row is not None
+        if rows:
+            self._heads[row.no] = {"": None}
+        return row if not rows else row._replace(head=None, head_ns="")
+
+    def _head(self, it: ask.Head) -> Steps[str | None]:
+        (rows,) = yield [self._sql.ask(sql.HEAD, it.no, key_of(it.ns))]
+        head = unescape(rows[0][0]) if rows else None
+        self._heads.setdefault(it.no, {})[it.ns] = head
+        return head
+
+    def _read_point(self, it: ask.ReadPoint) -> Steps[PointRow | None]:
+        if self._point is not None and self._point[0] == it:
+            return self._point[1]
+        if it.id is None:
+            (rows,) = yield [self._sql.ask(sql.NEWEST_POINT, it.no, key_of(it.ns))]
+        else:
+            (rows,) = yield [self._sql.ask(sql.READ_POINT, it.no, key_of(it.ns), checked_id(it.id))]
+        return self._keep(it.no, rows[0], escaped=True) if rows else None
+
+    def _has_child(self, it: ask.HasChild) -> Steps[str | None]:
+        (rows,) = yield [self._sql.ask(sql.HAS_CHILD, it.no, key_of(it.ns), checked_id(it.id))]
+        return unescape(rows[0][0]) if rows else None
+
+    def _read_writes(self, it: ask.ReadWrites) -> Steps[list[WritesRow]]:
+        if it.task is None and not self._writing and (it.no, it.ns, it.id) in self._writes:
+            return self._writes[it.no, it.ns, it.id]
+        where = (it.no, key_of(it.ns), checked_id(it.id))
+        if it.task is None:
+            (rows,) = yield [self._sql.ask(sql.READ_WRITES, *where)]
+        else:
+            (rows,) = yield [self._sql.ask(sql.READ_TASK, *where, key_of(it.task))]
+        return [WritesRow(unescape(task), body) for task, body in rows]
+
+    def _point_columns(self, points: Sequence[NewPoint], metadata: Sequence[Any]) -> tuple[list[Any], ...]:
+        if not points:
+            return [], [], [], [], [], []
+        searchable = self._storage.searchable
+        unique = {
+            (ns, id): (
+                key_of(ns),
+                escape(ns),
+                checked_id(id),
+                None if parent is None else checked_id(parent),
+                labels(about) if searchable else None,
+                self._checked(body),
+            )
+            for (ns, id, parent, body), about in zip(points, metadata, strict=True)
+        }
+        return tuple(map(list, zip(*unique.values(), strict=True)))
+
+    def _write_columns(self, writes: Sequence[NewWrites]) -> tuple[list[Any], ...]:
+        if not writes:
+            return [], [], [], [], []
+        columns = [
+            (key_of(ns), checked_id(id), key_of(task), escape(task), self._checked(body))
+            for ns, id, task, body in writes
+        ]
+        return tuple(map(list, zip(*columns, strict=True)))
+
+    def _object_columns(self, blobs: Sequence[Blob]) -> tuple[list[Any], list[Any], list[Any]]:
+        places: list[bytes | None] = []
+        tags: list[str | None] = []
+        data: list[bytes] = []
+        key = self._storage.hash_key
+        for blob in blobs:
+            self._checked(blob)
+            tag, body = (None, blob) if isinstance(blob, bytes) else blob
+            places.append(None if tag == NODE_TAG else place_of(blob, key))
+            tags.append(tag)
+            data.append(body)
+        return places, tags, data
+
+    def _checked(self, blob: Blob) -> Any:
+        """The same, if it is not too large."""
+        if blob_size(blob) > self._storage.max_value_bytes:
+            raise ValueError(
+                f"A value has {blob_size(blob):,} bytes; at most {self._storage.max_value_bytes:,} are "
+                "allowed (max_value_bytes). Store large files elsewhere and keep their address in the state."
+            )
+        return blob
+
+    def _add_rows(self, it: ask.AddRows) -> Steps[list[int]]:
+        batch = []
+        if it.points:
+            columns = self._point_columns(it.points, it.metadata)
+            batch.append(self._sql.tell(sql.ADD_POINTS, it.no, *columns))
+            heads = self._heads.setdefault(it.no, {})
+            for ns, id, _, _ in it.points:
+                if ns in heads and ((head := heads[ns]) is None or id > head):
+                    heads[ns] = id
+        if not it.writes:
+            yield batch
+            return []
+        columns = self._write_columns(it.writes)
+        batch.append(self._sql.ask(sql.ADD_WRITES, it.no, *columns))
+        *_, rows = yield batch
+        added = {(space, id, task) for space, id, task in rows}
+        there = []
+        for i, key in enumerate(zip(columns[0], columns[1], columns[2], strict=True)):
+            if key in added:
+                added.discard(key)
+            else:
+                there.append(i)
+        return there
+
+    def _set_writes(self, it: ask.SetWrites) -> Steps[None]:
+        where = (it.no, key_of(it.ns), checked_id(it.id), key_of(it.task))
+        yield [self._sql.tell(sql.SET_WRITES, self._checked(it.body), *where)]
+
+    def _find_objects(self, it: ask.FindObjects) -> Steps[dict[Blob, int]]:
+        places = {place_of(blob, self._storage.hash_key): blob for blob in it.blobs}
+        (rows,) = yield [self._sql.ask(sql.OBJECTS_AT, it.no, list(places))]
+        return {places[place]: n for place, n in rows}
+
+    def _add_objects(self, it: ask.AddObjects) -> Steps[None]:
+        self._changed[it.no] = it.first + len(it.blobs)
+        yield [self._sql.tell(sql.ADD_OBJECTS, it.no, it.first, *self._object_columns(it.blobs))]
+
+    def _read_objects(self, it: ask.ReadObjects) -> Steps[dict[int, Blob]]:
+        firsts = [first for first, _ in it.ranges]
+        lasts = [first + count - 1 for first, count in it.ranges]
+        (rows,) = yield [
+            self._sql.ask(sql.OBJECTS_BETWEEN, firsts, lasts, it.no, it.no, self._epochs.get(it.no))
+        ]
+        found: dict[int, Blob] = {n: body if tag is None else (tag, body) for n, tag, body in rows}
+        if len(found) < sum(count for _, count in it.ranges) and not self._writing:
+            raise VanishedError
+        return found
+
+    def _page(self, it: ask.Page) -> Steps[list[PointRow]]:
+        wanted = conditions(it.filter) if self._storage.searchable else []
+        known = (it.no is not None, it.ns is not None, it.after is None, bool(wanted))
+        given: dict[str, Any] = {"limit": it.limit}
+        if it.no is not None:
+            given["no"] = it.no
+        if it.ns is not None:
+            given["space"] = key_of(it.ns)
+        if it.after is not None:
+            id, no, ns = it.after
+            given |= (
+                {"id": escape(id)} if it.ns is not None else {"id": escape(id), "after": no, "ns": escape(ns)}
+            )
+        if wanted:
+            given["meta"] = wanted
+        (rows,) = yield [self._sql.ask(sql.PAGES[known])._replace(parameters=given)]
+        return [self._keep(no, columns, escaped=True) for no, *columns in rows]
+
+    def _thread_numbers(self, it: ask.ThreadNumbers) -> Steps[list[tuple[str, ThreadRow]]]:
+        self._learnable = False
+        wanted = [conditions({"run_id": run}) for run in it.runs]
+        if it.runs and self._storage.searchable and all(wanted):
+            flat = [each for some in wanted for each in some]
+            (rows,) = yield [self._sql.ask(sql.THREADS_OF_RUNS, flat)]
+        else:
+            (rows,) = yield [self._sql.ask(sql.THREADS)]
+        return [(unescape(name), ThreadRow(*row)) for name, *row in rows]
+
+    def _lock(self, no: int) -> Steps[None]:
+        if no not in self._changed:
+            (rows,) = yield [self._sql.ask(sql.LOCK_NUMBER, no)]
+            self._changed[no] = rows[0][0]
+
+    def _all_rows(self, it: ask.AllRows) -> Steps[tuple[list[PointRow], list[bytes]]]:
+        yield from self._lock(it.no)
+        points, writes = yield [self._sql.ask(sql.ALL_POINTS, it.no), self._sql.ask(sql.ALL_WRITES, it.no)]
+        rows = [
+            PointRow(no, unescape(name), unescape(ns), unescape(id), parent and unescape(parent), body)
+            for no, name, ns, id, parent, body in points
+        ]
+        return rows, [body for (body,) in writes]
+
+    def _drop_points(self, it: ask.DropPoints) -> Steps[None]:
+        self._learnable = False
+        gone = [key_of(ns) for ns, _ in it.points], [checked_id(id) for _, id in it.points], it.no
+        yield [self._sql.tell(sql.DROP_POINTS, *gone), self._sql.tell(sql.DROP_WRITES, *gone)]
+
+    def _drop_objects(self, it: ask.DropObjects) -> Steps[None]:
+        end, firsts, lasts = 0, [], []
+        for first, count in it.but:
+            firsts.append(end)
+            lasts.append(first - 1)
+            end = first + count
+        gaps = [*firsts, end], [*lasts, 2**62]
+        yield [self._sql.tell(sql.DROP_OBJECTS, *gaps, it.no)]
+
+    def _touch(self, it: ask.Touch) -> Steps[None]:
+        self._learnable = False
+        yield [self._sql.tell(sql.TOUCH, it.no)]
+
+    def _drop_thread(self, it: ask.DropThread) -> Steps[None]:
+        self._learnable = False
+        drops = (sql.DROP_ALL_POINTS, sql.DROP_ALL_WRITES, sql.DROP_ALL_OBJECTS)
+        bury = self._sql.tell(sql.BURY, it.grave, it.no)
+        yield [*(self._sql.tell(drop, it.no) for drop in drops), bury]
+
+    def _copy(self, it: ask.Copy) -> Steps[None]:
+        self._learnable = False
+        copies = (sql.COPY_POINTS, sql.COPY_WRITES, sql.COPY_OBJECTS)
+        numbers = self._sql.ask(sql.COPY_NEXT, it.source, it.target)
+        *_, ((next,),) = yield [*(self._sql.tell(copy, it.target, it.source) for copy in copies), numbers]
+        self._changed[it.target] = next

