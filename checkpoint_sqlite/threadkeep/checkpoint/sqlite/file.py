@@ -71,9 +71,21 @@ class File:
         conn.execute(f"PRAGMA busy_timeout = {int(self._busy_timeout * 1000):d}")
         conn.execute(f"PRAGMA page_size = {PAGE_SIZE:d}")
         self._hash_key = migrate(conn)
-        conn.execute("PRAGMA journal_mode = WAL").fetchone()
+        self._use_wal()
         conn.execute(f"PRAGMA synchronous = {self._synchronous}")
         self._ready = True
+
+    def _use_wal(self) -> None:
+        """Changes the mode of a new file. SQLite does not wait where another connection does the same."""
+        give_up = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                self.conn.execute("PRAGMA journal_mode = WAL").fetchone()
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.002)
 
     def read(self, plan: Plan[T]) -> T:
         """Runs a plan that only reads; it sees the file at one moment."""

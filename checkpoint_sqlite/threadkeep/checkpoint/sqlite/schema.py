@@ -76,7 +76,7 @@ def migrate(conn: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRAT
     Raises ForeignFileError for a file of another application, SchemaVersionError for one that a newer version
     of this library wrote or whose ledger differs from our history.
     """
-    if not _is_current_at_once(conn, migrations):
+    if not _is_current(conn, migrations):
         conn.execute(_LOCK)
         try:
             if not _is_current(conn, migrations):
@@ -89,21 +89,12 @@ def migrate(conn: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRAT
     return bytes(row[0])
 
 
-def _is_current_at_once(conn: sqlite3.Connection, migrations: tuple[Migration, ...]) -> bool:
-    """`_is_current`, of one moment: between two statements another process may create the tables."""
-    conn.execute("BEGIN")
-    try:
-        return _is_current(conn, migrations)
-    finally:
-        if conn.in_transaction:
-            conn.execute("ROLLBACK")
-
-
 def _is_current(conn: sqlite3.Connection, migrations: tuple[Migration, ...]) -> bool:
     try:
+        # In this order: between the statements another process may make the file ours.
+        tables = conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         application = conn.execute("PRAGMA application_id").fetchone()[0]
         version = conn.execute("PRAGMA user_version").fetchone()[0]
-        tables = conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
