@@ -99,7 +99,10 @@ FIGURES: list[Figure] = [
     Figure(
         "pg-read", "get_ms", "get_tuple of a thread of 1,000 checkpoints", "ms", (Target(0.5, absolute=True),)
     ),
+    Figure("pg-read", "first_get_ms", "the same: first of a connection", "ms"),
     Figure("pg-read", "list_ms", "the same: list(limit=100)", "ms", (Target(15, absolute=True),)),
+    Figure("pg-read", "get_ms_analyzed", "the same after ANALYZE: get_tuple", "ms"),
+    Figure("pg-read", "list_ms_analyzed", "the same after ANALYZE: list(limit=100)", "ms"),
     rate_of("pg-chats-32", "32 chats at once on PostgreSQL, tasks on a pool", "turns/s", 8),
     rate_of("pg-chats-8-threads", "32 chats at once on PostgreSQL, 8 threads", "turns/s", 8),
     Figure("pg-pause", "cycle_ms", "interrupt and resume, PostgreSQL", "ms", (Target(1 / 2.5),)),

@@ -44,7 +44,7 @@ WORKLOADS: dict[str, Workload] = {
     "pg-put-1": Workload(postgres.puts(1), bare_postgres.puts(1)),
     "pg-put-8-threads": Workload(postgres.puts(8), bare_postgres.puts(8)),
     "pg-put-32-tasks": Workload(postgres.puts_async(32), bare_postgres.puts_async(32)),
-    "pg-read": Workload(postgres.read, bare_postgres.read),
+    "pg-read": Workload(postgres.read, bare_postgres.read, whole=True),
     "pg-chats-32": Workload(postgres.chats_async, bare_postgres.chats(32)),
     "pg-chats-8-threads": Workload(postgres.chats_threads),
     "pg-pause": Workload(postgres.pause, bare_postgres.pause),

@@ -144,11 +144,12 @@ def read(scale: Scale) -> Iterator[Sample]:
         def rows(count: int) -> None:
             assert len(connection.execute(newest, (count,)).fetchall()) == count
 
-        while True:
-            yield {
-                "get_ms": statistics.median(milliseconds(lambda: rows(1)) for _ in range(15)),
-                "list_ms": statistics.median(milliseconds(lambda: rows(100)) for _ in range(3)),
-            }
+        for suffix in ("", "_analyzed"):
+            for _ in range(7):
+                yield {
+                    f"get_ms{suffix}": statistics.median(milliseconds(lambda: rows(1)) for _ in range(15)),
+                    f"list_ms{suffix}": statistics.median(milliseconds(lambda: rows(100)) for _ in range(3)),
+                }
 
 
 def pause(scale: Scale) -> Iterator[Sample]:

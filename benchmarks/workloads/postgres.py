@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypedDict
 
 from benchmarks.api import Api
@@ -20,10 +21,14 @@ CHATS, THREADS = 32, 8
 LONG, OTHERS, LISTED = 1_000, 999, 100
 
 
-def ready(api: Api, made: Database) -> None:
-    """The library's tables are there, and nobody is connected."""
+def ready(api: Api, made: Database) -> int:
+    """The library's tables are there, and nobody is connected. Returns the commits of connecting alone."""
     with api.postgres(made.uri, setup=True):
         pass
+    before = made.commits()
+    with api.postgres(made.uri) as saver:
+        saver.get_tuple(fresh("nobody"))
+    return made.commits() - before - 1
 
 
 def chat(make: Callable[[Api], Dialect]) -> Bench:
@@ -32,7 +37,7 @@ def chat(make: Callable[[Api], Dialect]) -> Bench:
     def bench(api: Api, scale: Scale) -> Iterator[Sample]:
         dialect, where, texts = make(api), thread("conversation"), kilobytes(2 * scale.turns)
         with database() as made:
-            ready(api, made)
+            idle = ready(api, made)
             before = made.commits()
             with api.postgres(made.uri) as saver:
                 graph = chat_graph(api, dialect, texts, saver)
@@ -41,7 +46,7 @@ def chat(make: Callable[[Api], Dialect]) -> Bench:
                     graph.invoke({"messages": [dialect.user(texts[2 * number])]}, where)
 
                 yield from in_slices(scale.turns, turn)
-            yield {"commits": (made.commits() - before) / scale.turns}
+            yield {"commits": (made.commits() - before - idle) / scale.turns}
             with api.postgres(made.uri) as saver:
                 yield from reads(chat_graph(api, dialect, texts, saver), where, 2 * scale.turns)
             yield {"stored_mb": made.stored_megabytes()}
@@ -55,7 +60,7 @@ def commits(durability: str) -> Bench:
     def bench(api: Api, scale: Scale) -> Iterator[Sample]:
         dialect, texts, names, turns = message_dialect(api), kilobytes(40), itertools.count(), 20
         with database() as made:
-            ready(api, made)
+            idle = ready(api, made)
             while True:
                 before, writes, where = made.commits(), made.writing_transactions(), thread(f"{next(names)}")
                 with api.postgres(made.uri) as saver:
@@ -63,7 +68,7 @@ def commits(durability: str) -> Bench:
                     for text in texts[:turns]:
                         graph.invoke({"messages": [dialect.user(text)]}, where, durability=durability)
                 yield {
-                    "commits": (made.commits() - before) / turns,
+                    "commits": (made.commits() - before - idle) / turns,
                     "writing": (made.writing_transactions() - writes) / turns,
                 }
 
@@ -117,19 +122,27 @@ def puts_async(tasks: int) -> Bench:
     return bench
 
 
-class Draft(TypedDict):
-    draft: str
+class Paper(TypedDict):
+    draft: dict[str, str]
+    notes: dict[str, str]
+    plan: dict[str, str]
+    review: dict[str, str]
     count: int
 
 
 def rewriting_graph(api: Api, checkpointer: Any) -> Any:
-    """A run of it is a thread of `LONG` checkpoints: the input, the start, and every step."""
-    graph, texts = api.module("graph"), kilobytes(LONG, size=2048)
+    """A run of it is a thread of `LONG` checkpoints: the input, the start, and every step.
 
-    def rewrite(state: Draft) -> Draft:
-        return {"draft": texts[state["count"]], "count": state["count"] + 1}
+    A step changes four dicts of 500 characters. (Strings and numbers the reference keeps in the checkpoint's
+    own row.)
+    """
+    graph, texts = api.module("graph"), kilobytes(LONG, size=500)
 
-    builder = graph.StateGraph(Draft)
+    def rewrite(state: Paper) -> Paper:
+        text = {"text": texts[state["count"]]}
+        return {"draft": text, "notes": text, "plan": text, "review": text, "count": state["count"] + 1}
+
+    builder = graph.StateGraph(Paper)
     builder.add_node("rewrite", rewrite)
     builder.add_edge(graph.START, "rewrite")
     builder.add_conditional_edges(
@@ -138,31 +151,45 @@ def rewriting_graph(api: Api, checkpointer: Any) -> Any:
     return builder.compile(checkpointer=checkpointer)
 
 
+def filled(api: Api, made: Database) -> None:
+    """A thread of 1,000 checkpoints, and 999 of one."""
+    ready(api, made)
+    with api.postgres_pool(made.uri) as saver:
+        work = {f"other-{n}": prepared(api, saver, 1, seed=n) for n in range(OTHERS)}
+        with ThreadPoolExecutor(THREADS) as threads:
+            for _ in threads.map(lambda item: save(saver, *item), work.items()):
+                pass
+        first = {"draft": {}, "notes": {}, "plan": {}, "review": {}, "count": 0}
+        rewriting_graph(api, saver).invoke(first, {**thread("long"), "recursion_limit": 2 * LONG})
+
+
 def read(api: Api, scale: Scale) -> Iterator[Sample]:
-    """The end of a thread of 1,000 checkpoints among 1,000 threads: a loop that changes 2 KB in each step."""
+    """The end of a thread of 1,000 checkpoints among 1,000 threads, before and after an ANALYZE.
+
+    A new saver each time, so that ours reads what it does not remember.
+    """
     times, where = 5 if scale.quick else 15, fresh("long")
     with database() as made:
-        ready(api, made)
-        with api.postgres_pool(made.uri) as saver:
-            work = {f"other-{n}": prepared(api, saver, 1, seed=n) for n in range(OTHERS)}
-            with ThreadPoolExecutor(THREADS) as threads:
-                for _ in threads.map(lambda item: save(saver, *item), work.items()):
-                    pass
-            limit = {"recursion_limit": 2 * LONG}
-            rewriting_graph(api, saver).invoke({"draft": "", "count": 0}, {**thread("long"), **limit})
-        made.analyze()
-        with api.postgres(made.uri) as saver:
-
-            def page() -> None:
-                assert len(list(saver.list(where, limit=LISTED))) == LISTED
-
-            while True:
+        filled(api, made)
+        for suffix in ("", "_analyzed"):
+            for _ in range(3 if scale.quick else 7):
+                with api.postgres(made.uri) as saver:
+                    cold = milliseconds(partial(saver.get_tuple, where))
+                    gets = [milliseconds(partial(saver.get_tuple, where)) for _ in range(times)]
+                with api.postgres(made.uri) as saver:
+                    page = milliseconds(partial(listed, saver, where))
                 yield {
-                    "get_ms": statistics.median(
-                        milliseconds(lambda: saver.get_tuple(where)) for _ in range(times)
-                    ),
-                    "list_ms": statistics.median(milliseconds(page) for _ in range(3)),
+                    f"first_get_ms{suffix}": cold,
+                    f"get_ms{suffix}": statistics.median(gets),
+                    f"list_ms{suffix}": page,
                 }
+            made.analyze()
+
+
+def listed(saver: Any, where: Any) -> None:
+    found = list(saver.list(where, limit=LISTED))
+    assert len(found) == LISTED
+    assert found[0].checkpoint["channel_values"]["count"] == LONG - 2
 
 
 def chats_async(api: Api, scale: Scale) -> Iterator[Sample]:
@@ -217,7 +244,7 @@ def pause(api: Api, scale: Scale) -> Iterator[Sample]:
     """A run that stops at `interrupt` and the one that resumes it, on a new thread each time."""
     command, names, cycles = api.module("types").Command, itertools.count(), 10 if scale.quick else 25
     with database() as made:
-        ready(api, made)
+        idle = ready(api, made)
         while True:
             before, writes = made.commits(), made.writing_transactions()
             with api.postgres(made.uri) as saver:
@@ -232,6 +259,6 @@ def pause(api: Api, scale: Scale) -> Iterator[Sample]:
                 times = [milliseconds(cycle) for _ in range(cycles)]
             yield {
                 "cycle_ms": statistics.median(times),
-                "commits": (made.commits() - before) / cycles,
+                "commits": (made.commits() - before - idle) / cycles,
                 "writing": (made.writing_transactions() - writes) / cycles,
             }
