@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import threading
 from typing import Any
@@ -342,3 +343,42 @@ async def test_a_step_within_its_time_is_not_disturbed_on_the_event_loop() -> No
 def test_an_async_node_under_invoke_is_refused_with_the_way_out() -> None:
     with pytest.raises(TypeError, match=r"'anode'.*async.*Use ainvoke, astream or abatch"):
         line({"anode": awrites("x")}).compile().invoke({})
+
+
+def test_a_keyboard_interrupt_while_branches_run_ends_the_run_at_once_and_keeps_what_is_finished(
+    saver: Saver,
+) -> None:
+    seen, release, good = Gate(), Gate(), Flaky("good", 0)
+    stopped: list[bool] = []
+
+    def slow(state: Any) -> dict[str, Any]:
+        if not stopped:
+            seen.wait()
+            stopped.append(True)
+            _thread.interrupt_main()
+            release.wait()
+        return {"log": ["slow"]}
+
+    graph = parallel({"good": good, "slow": slow}).compile(checkpointer=saver)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for chunk in graph.stream({}, thread()):
+                assert chunk == {"good": {"log": ["good"]}}
+                seen.event.set()
+    finally:
+        release.event.set()
+    assert graph.invoke(None, thread()) == {"log": ["good", "slow"]}
+    assert (stopped, good.calls) == ([True], 1)
+
+
+def test_many_failing_steps_leave_no_thread_behind() -> None:
+    def ours() -> int:
+        return sum(each.name.startswith("threadkeep") for each in threading.enumerate())
+
+    graph = parallel({"a": Flaky("a", 10**9), "b": writes("b")}).compile()
+    counts = []
+    for _ in range(200):
+        with pytest.raises(Boom):
+            graph.invoke({})
+        counts.append(ours())
+    assert counts[50:] == [counts[50]] * 150
