@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contract.points import address, point
-from threadkeep.checkpoint.sqlite import SqliteSaver
+from threadkeep.checkpoint.sqlite import SqliteSaver, sql
 from threadkeep.checkpoint.sqlite.schema import APPLICATION_ID, MIGRATIONS, Migration, migrate
 from threadkeep.errors import CheckpointError, ForeignFileError, SchemaVersionError
 
@@ -39,6 +39,9 @@ def fill(saver: SqliteSaver, thread: str, count: int = 50) -> None:
         config = saver.put(
             config, point({"messages": messages}, {"messages": i + 1}), {"step": i}, {"messages": i + 1}
         )
+
+
+PAGE = {"no": 1, "ns": "", "limit": 20, "after_id": b"", "after_no": 0, "after_ns": ""}
 
 
 @pytest.fixture
@@ -247,3 +250,33 @@ def delete_and_fail(saver: SqliteSaver) -> None:
     with saver.cursor() as cursor:
         cursor.execute("DELETE FROM log")
         cursor.execute("INSERT INTO thread (thread_id, created) VALUES ('t', 0)")
+
+
+@pytest.mark.parametrize(
+    ("statement", "given", "plan"),
+    [
+        (
+            sql.FIND_THREAD,
+            ("t", ""),
+            ["thread USING INDEX", "object USING INTEGER PRIMARY KEY", "log USING PRIMARY KEY"],
+        ),
+        (sql.HEAD, (1, ""), ["log USING PRIMARY KEY (no=? AND ns=?)"]),
+        (sql.NEWEST_POINT, (1, ""), ["log USING PRIMARY KEY (no=? AND ns=?)"]),
+        (sql.READ_POINT, (1, "", "c"), ["log USING PRIMARY KEY (no=? AND ns=? AND id=? AND kind=?)"]),
+        (sql.READ_WRITES, (1, "", "c"), ["log USING PRIMARY KEY (no=? AND ns=? AND id=? AND kind=?)"]),
+        (sql.OBJECTS_AT, (1,), ["object USING INDEX object_by_place"]),
+        (sql.OBJECTS_AT_ALL, ("[]",), ["object USING INDEX object_by_place"]),
+        (sql.OBJECTS_BETWEEN, (1, 2), ["object USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
+        (sql.OBJECTS_BETWEEN_ALL, ("[]",), ["object USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
+        (sql.PAGES[True, True], PAGE, ["log USING PRIMARY KEY (no=? AND ns=? AND id<?)"]),
+        (sql.PAGES[True, False], PAGE, ["log USING PRIMARY KEY (no=?)"]),
+    ],
+)
+def test_hot_statements_search_by_a_key(path: Path, statement: str, given: Any, plan: list[str]) -> None:
+    with SqliteSaver.from_conn_string(path) as saver:
+        saver.setup()
+        steps = [row[3] for row in saver.conn.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
+    for part in plan:
+        assert any(f"SEARCH {part}" in step for step in steps), steps
+    assert not any(step.startswith("SCAN") and "VIRTUAL" not in step for step in steps), steps
+    assert not any("TEMP B-TREE" in step for step in steps) or statement == sql.PAGES[True, False]

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiosqlite
@@ -17,13 +16,13 @@ from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.planned import PlannedSaver
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.serde.base import SerializerProtocol
-from threadkeep.checkpoint.sqlite.file import File, Synchronous
+from threadkeep.checkpoint.sqlite.file import File, Job, Synchronous
 
 __all__ = ["AsyncSqliteSaver"]
 
 T = TypeVar("T")
 _MOST = 64
-"""Commits in one transaction."""
+"""Plans in one hop."""
 
 
 class AsyncSqliteSaver(PlannedSaver):
@@ -81,35 +80,30 @@ class AsyncSqliteSaver(PlannedSaver):
         await self._worker.open()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     def _read(self, plan: Callable[[], Plan[T]]) -> T:
-        return self._worker.from_thread(self._aread(plan))
+        return self._worker.from_thread(self._worker.run(False, plan))
 
     async def _aread(self, plan: Callable[[], Plan[T]]) -> T:
-        return await self._worker.do(File.read, plan())
+        return await self._worker.run(False, plan)
 
     def _write(self, plan: Callable[[], Plan[T]]) -> T:
-        return self._worker.from_thread(self._awrite(plan))
+        return self._worker.from_thread(self._worker.run(True, plan))
 
     async def _awrite(self, plan: Callable[[], Plan[T]]) -> T:
-        return await self._worker.do(File.write, plan())
+        return await self._worker.run(True, plan)
 
     def _store(self, commit: Commit) -> list[Learned]:
-        return self._worker.from_thread(self._astore(commit))
+        return self._worker.from_thread(self._worker.run(True, commit.plan))
 
     async def _astore(self, commit: Commit) -> list[Learned]:
-        return await self._worker.store(commit.plan)
-
-
-_Waiting = tuple[Callable[[], Plan[list[Learned]]], asyncio.Future[list[Learned]]]
+        return await self._worker.run(True, commit.plan)
 
 
 class _Worker:
-    """The connection, its file, and the commits that wait. All but `from_thread` is called on one loop."""
+    """The connection, its file, and the plans that wait. All but `from_thread` is called on one loop."""
 
     def __init__(self, conn: aiosqlite.Connection, synchronous: Synchronous, busy_timeout: float) -> None:
         self._conn = conn
@@ -117,9 +111,7 @@ class _Worker:
         self._file: File | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
-        self._waiting: deque[tuple[Callable[[], Plan[list[Learned]]], asyncio.Future[list[Learned]]]] = (
-            deque()
-        )
+        self._waiting: deque[tuple[Job, asyncio.Future[Any]]] = deque()
         self._draining: asyncio.Task[None] | None = None
         with suppress(RuntimeError):  # made outside a loop, it belongs to the first that uses it
             self._loop = asyncio.get_running_loop()
@@ -152,24 +144,24 @@ class _Worker:
         result: T = await execute(action, self._file, *arguments)
         return result
 
-    async def store(self, plan: Callable[[], Plan[list[Learned]]]) -> list[Learned]:
-        """Runs the plan of a commit, together with those of other tasks that wait."""
+    async def run(self, writing: bool, plan: Callable[[], Plan[T]]) -> T:
+        """Runs a plan, in one hop with those of other tasks that wait."""
         if self._file is None or self._loop is not asyncio.get_running_loop():
             await self.open()
-        done: asyncio.Future[list[Learned]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((plan, done))
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(((writing, plan), done))
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
         return await done
 
     async def _drain(self) -> None:
-        """Stores what waits. A task of its own, so that a cancelled caller takes nobody with it."""
+        """Runs what waits. A task of its own, so that a cancelled caller takes nobody with it."""
         try:
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
                 batch = [each for each in batch if not each[1].cancelled()]
                 try:
-                    results = await self.do(File.write_all, [plan for plan, _ in batch])
+                    results = await self.do(File.run_all, [job for job, _ in batch])
                 except Exception as error:
                     results = [error] * len(batch)
                 for (_, done), result in zip(batch, results, strict=True):

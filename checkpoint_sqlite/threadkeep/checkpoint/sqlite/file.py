@@ -22,22 +22,15 @@ __all__ = ["PAGE_SIZE", "File", "Synchronous"]
 T = TypeVar("T")
 Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
 PAGE_SIZE = 4096
+Job = tuple[bool, Callable[[], Plan[Any]]]
+"""Whether a plan writes, and what makes it."""
 _FEW = 4
 """Up to so many rows are asked for one by one: cheaper than a list in JSON."""
 
-
-_CHANGES = frozenset(
-    {
-        ask.AddObjects,
-        ask.AddRows,
-        ask.Copy,
-        ask.DropObjects,
-        ask.DropPoints,
-        ask.DropThread,
-        ask.SetWrites,
-        ask.Touch,
-    }
-)
+_CHANGES = frozenset({
+    ask.AddObjects, ask.AddRows, ask.Copy, ask.DropObjects, ask.DropPoints, ask.DropThread, ask.SetWrites,
+    ask.Touch,
+})  # fmt: skip
 
 
 class File:
@@ -89,13 +82,37 @@ class File:
 
     def read(self, plan: Plan[T]) -> T:
         """Runs a plan that only reads; it sees the file at one moment."""
-        self.setup()
         return self._in_transaction(lambda: drive(plan, self._answer), writing=False)
 
     def write(self, plan: Plan[T]) -> T:
         """Runs a plan in a transaction of its own."""
-        self.setup()
         return self._in_transaction(lambda: drive(plan, self._answer))
+
+    def run_all(self, jobs: Sequence[Job]) -> list[Any]:
+        """Runs plans that came together: those that write in one transaction, then the readers in one.
+
+        Gives the result, or the error, of each.
+        """
+        results: dict[int, Any] = {}
+        for writing, run in ((True, self.write_all), (False, self.read_all)):
+            places = [i for i, job in enumerate(jobs) if job[0] is writing]
+            if places:
+                results.update(zip(places, run([jobs[i][1] for i in places]), strict=True))
+        return [results[i] for i in range(len(jobs))]
+
+    def read_all(self, plans: Sequence[Callable[[], Plan[T]]]) -> list[T | BaseException]:
+        """Runs plans that only read, all at one moment of the file; gives the result or the error of each."""
+
+        def read(plan: Callable[[], Plan[T]]) -> T | BaseException:
+            try:
+                return drive(plan(), self._answer)
+            except Exception as error:
+                return error
+
+        try:
+            return self._in_transaction(lambda: [read(plan) for plan in plans], writing=False)
+        except Exception as error:
+            return [error] * len(plans)
 
     def write_all(self, plans: Sequence[Callable[[], Plan[T]]]) -> list[T | BaseException]:
         """Runs plans, which are made by these functions, in one transaction.
@@ -104,9 +121,6 @@ class File:
         for all.
         """
         try:
-            self.setup()
-            if len(plans) == 1:
-                return [self.write(plans[0]())]
             try:
                 return self._in_transaction(lambda: self._together(plans))
             except Exception:
@@ -146,6 +160,7 @@ class File:
         self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def _in_transaction(self, work: Callable[[], T], *, writing: bool = True) -> T:
+        self.setup()
         execute = self.conn.execute
         execute("BEGIN IMMEDIATE" if writing else "BEGIN")
         self._writing = writing
@@ -255,12 +270,10 @@ class File:
         return {key & 0xFFFFFFFF: body if tag is None else (tag, body) for key, body, tag in rows}
 
     def _page(self, it: ask.Page) -> list[PointRow]:
-        id, no, ns = it.after or ("", 0, "")
-        known = (it.no is not None, it.ns is not None)
-        statement = sql.PAGES[known]
-        given = {"no": it.no, "ns": it.ns, "first": it.after is None, "limit": it.limit}
-        rows = self.conn.execute(statement, {**given, "after_id": id, "after_no": no, "after_ns": ns})
-        return [PointRow(*row) for row in rows.fetchall()]
+        id, no, ns = it.after or (b"", 0, "")  # in SQLite every text is less than any bytes
+        given = {"no": it.no, "ns": it.ns, "limit": it.limit, "after_id": id, "after_no": no, "after_ns": ns}
+        rows = self.conn.execute(sql.PAGES[it.no is not None, it.ns is not None], given).fetchall()
+        return [PointRow(*row) for row in rows]
 
     def _thread_numbers(self, it: ask.ThreadNumbers) -> list[tuple[str, ThreadRow]]:
         return [(thread_id, ThreadRow(*row)) for thread_id, *row in self._rows(sql.THREADS, ())]

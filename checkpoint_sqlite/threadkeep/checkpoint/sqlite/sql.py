@@ -40,16 +40,16 @@ ADD_OBJECT = "INSERT INTO object (key, place, tag, body) VALUES (?, ?, ?, ?)"
 
 PAGES = {
     (True, True): """
-        SELECT log.no, thread.thread_id, ns, id, parent, body FROM log JOIN thread USING (no) WHERE log.no =
-        :no AND ns = :ns AND kind = 0 AND (:first OR (id < :after_id AND :after_ns IS NOT NULL))
+        SELECT log.no, thread.thread_id, ns, id, parent, body FROM log JOIN thread USING (no)
+        WHERE log.no = :no AND ns = :ns AND kind = 0 AND id < :after_id
         ORDER BY id DESC LIMIT :limit""",
     (True, False): """
         SELECT log.no, thread.thread_id, ns, id, parent, body FROM log JOIN thread USING (no)
-        WHERE log.no = :no AND kind = 0 AND (:first OR (id, log.no, ns) < (:after_id, :after_no, :after_ns))
+        WHERE log.no = :no AND kind = 0 AND (id, log.no, ns) < (:after_id, :after_no, :after_ns)
         ORDER BY id DESC, ns DESC LIMIT :limit""",
     (False, False): """
         SELECT log.no, thread.thread_id, ns, id, parent, body FROM log JOIN thread USING (no)
-        WHERE kind = 0 AND (:first OR (id, log.no, ns) < (:after_id, :after_no, :after_ns))
+        WHERE kind = 0 AND (id, log.no, ns) < (:after_id, :after_no, :after_ns)
         ORDER BY id DESC, log.no DESC, ns DESC LIMIT :limit""",
 }
 """By whether thread and namespace are given."""
