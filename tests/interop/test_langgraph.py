@@ -14,23 +14,25 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver as TheirMemory
 from langgraph.types import Command
 
+from tests.contract.backends import BACKENDS, Backend
 from tests.interop.programs import PROGRAMS, THREAD, Order, Trace, Words, asks, line, says
 from threadkeep.checkpoint.memory import InMemorySaver
 from threadkeep.checkpoint.serde.jsonplus import JsonPlusSerializer
 from threadkeep.checkpoint.sqlite import SqliteSaver
-from threadkeep.checkpoint.sqlite.aio import AsyncSqliteSaver
 from threadkeep.errors import ConcurrentUpdateError, SerializationError, ThreadDeletedError
 from threadkeep.interop.langgraph import LangGraphSaver, as_langgraph_saver
 
+SYNC = [each for each in BACKENDS if each.colour == "sync" and each.name != "postgres-pipeline"]
+ASYNC = [each for each in BACKENDS if each.colour == "async" and each.name.startswith("aio")]
 
-@pytest.fixture(params=["memory", "sqlite"])
+
+@pytest.fixture(params=SYNC, ids=lambda backend: backend.name)
 def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LangGraphSaver]:
     """Savers that refuse conflicts, so that none may be seen where there is none."""
-    if request.param == "memory":
-        yield as_langgraph_saver(InMemorySaver(on_conflict="reject"))
-    else:
-        with SqliteSaver.from_conn_string(str(tmp_path / "t.db"), on_conflict="reject") as ours:
-            yield as_langgraph_saver(ours)
+    with request.param.make(str(tmp_path / "t.db"), on_conflict="reject") as ours:
+        if hasattr(ours, "setup"):
+            ours.setup()
+        yield as_langgraph_saver(ours)
 
 
 def traced(name: str, saver: Any, runner: asyncio.Runner | None = None) -> list[str]:
@@ -45,11 +47,17 @@ def test_a_program_gives_what_it_gives_with_their_own_saver(name: str, saver: La
     assert traced(name, saver) == traced(name, TheirMemory())
 
 
+@pytest.mark.parametrize("backend", ASYNC, ids=lambda backend: backend.name)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_so_does_its_asynchronous_twin(name: str, tmp_path: Path) -> None:
+def test_so_does_its_asynchronous_twin(name: str, backend: Backend, tmp_path: Path) -> None:
+    async def entered(opened: Any) -> Any:
+        ours = await opened.__aenter__()
+        await ours.setup()
+        return ours
+
     with asyncio.Runner() as runner:
-        opened = AsyncSqliteSaver.from_conn_string(str(tmp_path / "t.db"), on_conflict="reject")
-        ours = runner.run(opened.__aenter__())
+        opened = backend.make(str(tmp_path / "t.db"), on_conflict="reject")
+        ours = runner.run(entered(opened))
         try:
             assert traced(name, as_langgraph_saver(ours), runner) == traced(name, TheirMemory(), runner)
         finally:
