@@ -249,8 +249,8 @@ def place(entry: tuple[int, Any]) -> int:
         each
         for each in BACKENDS
         if each.colour != "thread"
-        and (each.name, each.colour)
-        not in (("sqlite", "async"), ("postgres", "sync"), ("aiopostgres", "async"))
+        and (each.name, each.colour) != ("sqlite", "async")
+        and each.name not in ("postgres", "postgres-pipeline", "aiopostgres", "aiopostgres-pool")
     ],
     ids=lambda backend: f"{backend.name}-{backend.colour}",
 )

@@ -192,8 +192,8 @@ class AsyncConnections:
             work.close()
             raise asyncio.InvalidStateError(
                 "This is a sync method of AsyncPostgresSaver on its event loop's own thread: use the async "
-                "one (await graph.ainvoke(…), await saver.aget_tuple(…)). From other threads it works while the "
-                "loop runs. For programs without a loop there is PostgresSaver."
+                "one (await graph.ainvoke(…), await saver.aget_tuple(…)). From other threads it works while "
+                "the loop runs. For programs without a loop there is PostgresSaver."
             )
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 

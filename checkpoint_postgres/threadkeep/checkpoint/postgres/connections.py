@@ -64,7 +64,7 @@ def translated(error: BaseException) -> BaseException:
     if isinstance(error, VanishedError):
         return CheckpointError("A checkpoint refers to an object that is not stored: the storage is damaged.")
     if may_retry(error) and isinstance(error, psycopg.Error):
-        return StorageUnavailableError(f"Postgres did not answer, {ATTEMPTS} times in a row: {error}")
+        return StorageUnavailableError(f"Postgres did not answer, and asking again did not help: {error}")
     if isinstance(error, LostCommitError):
         return StorageUnavailableError(
             "The connection broke while the transaction was committed; whether it was, is not known. "

@@ -181,9 +181,9 @@ def pending(schema: str, state: SchemaState, migrations: Sequence[Migration] = M
         todo.append(SCHEMA)
     if not state.ledger:
         todo.append(LEDGER)
-    found = [Statement(quoted(template, schema), None, False) for template in todo]
+    found = [Statement(quoted(template, schema), (), False) for template in todo]
     for number, migration in enumerate(migrations[len(state.applied) :], len(state.applied) + 1):
-        found += [Statement(quoted(each, schema), None, False) for each in migration.statements]
+        found += [Statement(quoted(each, schema), (), False) for each in migration.statements]
         record = (_COMPONENT, number, migration.name, migration.checksum())
         found.append(Statement(quoted(RECORD, schema), record, False))
     if not state.applied:
@@ -228,19 +228,18 @@ def script(schema: str, state: SchemaState, migrations: Sequence[Migration] = MI
     if len(state.applied) < len(migrations):
         lines = ["BEGIN", f"SELECT pg_advisory_xact_lock({lock_number(schema)})"]
         for query, parameters, _ in pending(schema, state, migrations):
-            text = query.decode()
-            lines.append(text if parameters is None else compose_shown(text, parameters))
+            lines.append(shown(query.decode(), parameters))
         lines.append("COMMIT")
     lines += [reindex(schema, index).decode() for index in state.invalid]
     return "".join(f"{line};\n" for line in lines)
 
 
-def compose_shown(text: str, parameters: Sequence[Any]) -> str:
+def shown(text: str, parameters: Sequence[Any]) -> str:
     """The statement with its parameters in place; the secret key is left to the server."""
     for value in parameters:
-        shown = "sha256(gen_random_uuid()::text::bytea)" if isinstance(value, bytes) else repr(value)
-        text = text.replace("%b", shown, 1)
-    return text
+        literal = "sha256(gen_random_uuid()::text::bytea)" if isinstance(value, bytes) else repr(value)
+        text = text.replace("%b", literal, 1)
+    return text.replace("%%", "%")
 
 
 def lock_number(schema: str) -> int:

@@ -19,7 +19,8 @@ class Statement(NamedTuple):
 
 
 def quoted(template: str, schema: str) -> bytes:
-    """The statement with the names of the tables in this schema."""
+    """The statement with the names of the tables in this schema. Execute it with parameters, if only ()."""
+    schema = schema.replace("%", "%%")
     names = {name: sql.Identifier(schema, f"threadkeep_{name}") for name in TABLES}
     # A template is one of the constants below or of a migration.
     composed = sql.SQL(template).format(schema=sql.Identifier(schema), **names)
