@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.contract.backends import Saver
@@ -127,3 +129,34 @@ async def test_writes_may_come_before_their_checkpoint(saver: Saver) -> None:
     assert await saver.get_tuple(address()) is None
     await saver.put(address(), point({"a": 1}, id=id), {}, {"a": 1})
     assert (await saver.get_tuple(address())).pending_writes == [("task", "a", "early")]
+
+
+async def test_values_count_as_they_are_when_they_are_added_to_an_open_commit(saver: Saver) -> None:
+    live: list[Any] = [{"role": "user", "content": f"{i} " * 60} for i in range(40)]
+    message, versions = {"content": "m" * 100}, {"messages": 1}
+    commit = saver.raw.open_commit()
+    first = point({"messages": live}, versions)
+    commit.add(SavePoint(address(), first, {"step": 0}, {"messages": 1}))
+    commit.add(SaveWrites(address(id=first["id"]), [("messages", [message]), ("messages", message)], "task"))
+    before = [dict(each) for each in live]
+    live[0]["content"] = "changed " * 20
+    live[39]["content"] = "changed " * 20
+    message["content"] = "n" * 100
+    versions["messages"] = 2
+    first["versions_seen"]["later"] = {"messages": 7}
+    live.append(message)
+    second = point({"messages": live}, versions)
+    commit.add(SavePoint(address(id=first["id"]), second, {"step": 1}, {"messages": 2}))
+    after = [dict(each) for each in live]
+    live.clear()
+    versions["messages"] = 3
+    await saver.call_on(commit, "store")
+    newest, oldest = await saver.list(address())
+    assert (values(oldest), values(newest)) == ({"messages": before}, {"messages": after})
+    assert oldest.checkpoint["channel_versions"] == {"messages": 1}
+    assert newest.checkpoint["channel_versions"] == {"messages": 2}
+    assert oldest.checkpoint["versions_seen"] == {"node": {"messages": 1}}
+    assert oldest.pending_writes == [
+        ("task", "messages", [{"content": "m" * 100}]),
+        ("task", "messages", {"content": "m" * 100}),
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
+from threadkeep.channels.base import MISSING
 from threadkeep.checkpoint.base import (
     WRITES_IDX_MAP,
     SavePoint,
@@ -13,6 +14,7 @@ from threadkeep.checkpoint.base import (
 )
 from threadkeep.checkpoint.memo import ThreadMemo
 from threadkeep.checkpoint.objects import Codec, Cutter, ListTree, Tree
+from threadkeep.checkpoint.records import pack_head
 from threadkeep.constants import CONFIG_KEY_FORK
 
 __all__ = ["Address", "Draft", "Drafter", "PointDraft", "WritesDraft", "address_of", "check_name"]
@@ -35,8 +37,8 @@ class PointDraft(NamedTuple):
     address: Address
     """`id` is the parent's."""
     id: str
-    head: list[Any]
-    """The beginning of the body: v, ts, metadata, versions, versions seen, updated channels."""
+    head: bytes
+    """The beginning of the body, packed."""
     parents: Mapping[str, str]
     fork: bool
     metadata: Mapping[str, Any]
@@ -44,7 +46,7 @@ class PointDraft(NamedTuple):
     fresh: dict[str, Tree | None]
     """Of the channels that were written; None for no value."""
     others: Mapping[str, Any]
-    """All values, in case that the parent lacks one that was not written."""
+    """All values, in case that the parent lacks one that was not written. Taken as they are when stored."""
 
 
 class WritesDraft(NamedTuple):
@@ -95,12 +97,14 @@ def check_name(what: str, name: object) -> str:
 
 
 class Drafter:
-    """Makes the drafts of one commit, in the order of its operations. Raises what the serialiser raises."""
+    """Makes the drafts of one commit, in the order of its operations. Raises what the serialiser raises.
+
+    The program may run between two operations: a draft holds nothing that it could change.
+    """
 
     def __init__(self, codec: Codec, memo_of: Callable[[str], ThreadMemo | None]) -> None:
         self._codec = codec
         self._memo_of = memo_of
-        self._cutter = Cutter(codec)
         self._lists: dict[tuple[str, str, str], ListTree] = {}
 
     def draft(self, op: SavePoint | SaveWrites) -> Draft:
@@ -113,23 +117,18 @@ class Drafter:
         values, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
         stored = get_serializable_checkpoint_metadata(config, metadata)
         fresh: dict[str, Tree | None] = {}
+        cutter = Cutter(self._codec)
         for channel in new_versions:
-            fresh[channel] = self._cut(address, channel, values[channel]) if channel in values else None
+            value = values.get(channel, MISSING)
+            fresh[channel] = None if value is MISSING else self._cut(cutter, address, channel, value)
         return PointDraft(
             address,
             check_name("checkpoint id", checkpoint["id"]),
-            [
-                checkpoint.get("v", 1),
-                checkpoint.get("ts"),
-                self._codec.dump(stored),
-                versions,
-                checkpoint.get("versions_seen") or {},
-                checkpoint.get("updated_channels"),
-            ],
+            pack_head(checkpoint, self._codec.dump(stored)),
             stored.get("parents") or {},
             bool(config["configurable"].get(CONFIG_KEY_FORK)),
             cast("Mapping[str, Any]", stored),
-            versions,
+            versions.copy(),
             fresh,
             values,
         )
@@ -141,20 +140,21 @@ class Drafter:
             raise ValueError("Writes belong to a checkpoint: the config must have a checkpoint_id.")
         memo = self._memo_of(address.thread_id)
         entries = []
+        cutter = Cutter(self._codec)
         for place, (channel, value) in enumerate(writes):
             last = memo.lists.get((address.ns, channel)) if memo and type(value) is list else None
-            tree = self._cutter.cut(value, last)
+            tree = cutter.cut(value, last)
             entries.append((WRITES_IDX_MAP.get(channel, place), channel, tree))
         return WritesDraft(address, check_name("task_id", task_id), task_path, entries)
 
-    def _cut(self, address: Address, channel: str, value: Any) -> Tree:
+    def _cut(self, cutter: Cutter, address: Address, channel: str, value: Any) -> Tree:
         if type(value) is not list:
-            return self._cutter.cut(value)
+            return cutter.cut(value)
         key = (address.thread_id, address.ns, channel)
         last: Any = self._lists.get(key)
         if last is None and (memo := self._memo_of(address.thread_id)) is not None:
             last = memo.lists.get((address.ns, channel))
-        tree = self._cutter.cut(value, last, remember=True)
+        tree = cutter.cut(value, last, remember=True)
         if type(tree) is ListTree:
             self._lists[key] = tree
         return tree

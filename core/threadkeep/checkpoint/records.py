@@ -50,14 +50,27 @@ class Writes(NamedTuple):
     entries: list[tuple[int, str, Node]]
 
 
-def pack_body(head: Sequence[Any], nodes: Sequence[Node], extra: Mapping[str, Node]) -> bytes:
-    """The bytes of a body. Raises ValueError where a name or version cannot be stored."""
+def pack_head(checkpoint: Checkpoint, metadata: Blob) -> bytes:
+    """The part of a body that needs no nodes. Raises ValueError where a name or version cannot be stored."""
+    head = (
+        checkpoint.get("v", 1),
+        checkpoint.get("ts"),
+        metadata,
+        checkpoint["channel_versions"],
+        checkpoint.get("versions_seen") or {},
+        checkpoint.get("updated_channels"),
+    )
     try:
-        return ormsgpack.packb([*head, nodes, extra])
+        return ormsgpack.packb(head)
     except TypeError as error:
         raise ValueError(
             f"The checkpoint has a channel name or version that cannot be stored: {error}"
         ) from error
+
+
+def pack_body(head: bytes, nodes: Sequence[Node], extra: Mapping[str, Node]) -> bytes:
+    """The bytes of a body: one array of the head's six elements (0x96) and these two (0x92)."""
+    return b"\x98" + head[1:] + ormsgpack.packb((nodes, extra))[1:]
 
 
 def body_of(data: bytes) -> Body:

@@ -6,7 +6,6 @@ Only exact lists and dicts with string keys are cut, at most two levels deep; ev
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from operator import is_not
 from typing import Any, NamedTuple
 
 from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_size
@@ -120,7 +119,7 @@ class Whole(NamedTuple):
 class ListTree:
     """A list: pieces stored before, new leaves, and a tail too small for an object."""
 
-    __slots__ = ("base", "elements", "leaves", "pieces", "runs", "tail", "tail_count")
+    __slots__ = ("base", "leaves", "pieces", "runs", "tail", "tail_count")
 
     def __init__(self, base: Pieces, leaves: list[tuple[Blob, int]]) -> None:
         self.base = base
@@ -128,7 +127,6 @@ class ListTree:
         self.tail = b""
         self.tail_count = 0
         self.runs: list[Run] | None = None
-        self.elements: list[Any] = []
         self.pieces: Pieces = ()
 
     def blobs(self) -> Iterator[Blob]:
@@ -166,9 +164,9 @@ Tree = bytes | Whole | ListTree | DictTree
 
 
 class Cutter:
-    """Cuts the values of one commit.
+    """Cuts the values of one operation.
 
-    Within it, no code of the program runs, so an element met twice is serialised once. The elements are kept
+    No code of the program runs meanwhile, so an element met twice is serialised once. The elements are kept
     alive as long as the cutter, so that an `id` stands for one of them.
     """
 
@@ -217,7 +215,6 @@ class Cutter:
         else:
             self._add_elements(tree, rest)
         if remember and (tree.base or tree.leaves):
-            tree.elements = value.copy()
             whole = same // RUN
             tree.runs = [*memo.runs[:whole]] if memo is not None and memo.runs else []
             tree.runs += [self._run(value[i : i + RUN]) for i in range(len(tree.runs) * RUN, len(value), RUN)]
@@ -257,8 +254,6 @@ class Cutter:
 
     def _unchanged(self, value: list[Any], memo: ListMemo | ListTree) -> int:
         """How many elements at the beginning are certainly the same as the memo's."""
-        if type(memo) is ListTree and not any(map(is_not, value, memo.elements)):
-            return min(len(value), len(memo.elements))
         same = 0
         for run in memo.runs or ():
             if self._run(value[same : same + run[0]], kept=False) != run:
