@@ -62,7 +62,7 @@ class Commit:
             drafts: list[Draft] = [self._drafts[i] for i in places]
             memo = self._memo_of(thread_id)
             if memo is not None and (memo.no, memo.epoch) != (row.no, row.epoch):
-                # The thread was pruned or deleted meanwhile. Rare enough to serialise anew, as the values are now.
+                # The thread was pruned or deleted meanwhile: rare. The values are serialised as they are now.
                 memo = None
                 drafter = Drafter(self._codec, lambda _: None)
                 drafts = [drafter.draft(self._ops[i]) for i in places]
