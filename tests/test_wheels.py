@@ -141,7 +141,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_every_distribution_of_the_workspace_is_built(wheels: dict[str, Path]) -> None:
-    assert set(wheels) == {*BACKEND, "threadkeep"}
+    assert set(wheels) == {*BACKEND, "threadkeep_checkpoint_postgres", "threadkeep"}
 
 
 def test_no_wheel_holds_an_init_file_at_a_shared_level_of_the_namespace(wheels: dict[str, Path]) -> None:
@@ -213,6 +213,7 @@ def test_the_distribution_threadkeep_brings_the_parts_and_langchain(wheels: dict
         if line.startswith("Requires-Dist: ")
     )
     assert needs == [
+        "threadkeep-checkpoint-postgres<0.2,>=0.1.0; extra == 'postgres'",
         "threadkeep-checkpoint-sqlite<0.2,>=0.1.0",
         "threadkeep-core[langchain]<0.2,>=0.1.0",
         "threadkeep-serde<0.2,>=0.1.0",
