@@ -65,6 +65,42 @@ def test_callers_that_come_meanwhile_share_the_next_run() -> None:
     assert sizes == [1, 5]
 
 
+def test_what_interrupts_the_leader_reaches_its_followers_as_an_error() -> None:
+    started, go_on = threading.Event(), threading.Event()
+    calls: list[int] = []
+
+    def interrupted(plans: Any) -> list[Any]:
+        calls.append(len(plans))
+        if len(calls) == 1:
+            started.set()
+            assert go_on.wait(10)
+            return run_all(plans)
+        raise KeyboardInterrupt
+
+    group: Group[int] = Group(interrupted)
+    outcomes: list[str] = []
+
+    def run(i: int) -> None:
+        try:
+            group.run(plan_of(i))
+            outcomes.append("done")
+        except BaseException as error:
+            outcomes.append(type(error).__name__)
+
+    workers = [threading.Thread(target=run, args=(i,)) for i in range(4)]
+    workers[0].start()
+    assert started.wait(10)
+    for worker in workers[1:]:
+        worker.start()
+    while len(group._queue) < 3:
+        go_on.wait(0.001)
+    go_on.set()
+    for worker in workers:
+        worker.join()
+    assert calls == [1, 3]
+    assert sorted(outcomes) == ["CheckpointError", "CheckpointError", "KeyboardInterrupt", "done"]
+
+
 def test_an_error_of_one_is_raised_to_that_one() -> None:
     group: Group[int] = Group(lambda plans: [ValueError("mine")])
     with pytest.raises(ValueError, match="mine"):

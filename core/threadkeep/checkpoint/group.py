@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from threadkeep.checkpoint.requests import Plan
+from threadkeep.errors import CheckpointError
 
 __all__ = ["Group"]
 
@@ -15,6 +16,10 @@ T = TypeVar("T")
 _MOST = 64
 """Plans in one transaction."""
 _GATHER_SECONDS = 0.0005
+
+
+def _interrupted() -> CheckpointError:
+    return CheckpointError("The thread that stored this commit together with its own was interrupted.")
 
 
 class _Entry(Generic[T]):
@@ -75,8 +80,9 @@ class Group(Generic[T]):
             for entry, result in zip(batch, results, strict=True):
                 entry.result = result
         except BaseException as error:
+            # What interrupts the leader (Ctrl-C) is not the followers' affair; theirs may be stored or not.
             for entry in batch:
-                entry.result = error
+                entry.result = error if entry is mine or isinstance(error, Exception) else _interrupted()
         finally:
             with self._lock:
                 following = self._queue.popleft() if self._queue else None
