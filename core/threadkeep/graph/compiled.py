@@ -48,9 +48,10 @@ def compile_graph(
     """The graph of a builder that has passed its checks."""
     channels = _channels(builder)
     nodes: dict[str, PregelNode] = {}
-    nodes[START] = _start_node(builder)
+    ways = _Ways(builder)
+    nodes[START] = _start_node(builder, ways)
     for key in builder.nodes:
-        nodes[key] = _node(builder, key)
+        nodes[key] = _node(builder, key, ways)
     for key, node in nodes.items():
         node.branches = tuple(
             _branch(builder, key, branch_name, spec)
@@ -92,40 +93,45 @@ def _channels(builder: StateGraph[Any, Any, Any, Any]) -> dict[str, BaseChannel[
     return channels
 
 
-def _outgoing(builder: StateGraph[Any, Any, Any, Any], name: str) -> Writes:
-    """What a node writes besides its result: the triggers of its edges, in a fixed order."""
-    writes: Writes = [
-        (branch_to(end), None) for start, end in sorted(builder.edges) if start == name and end != END
-    ]
-    writes += [
-        (join_of(starts, end), name)
-        for starts, end in sorted(builder.waiting_edges)
-        if name in starts and end != END
-    ]
-    return writes
+class _Ways:
+    """The edges of a builder, looked up by either end, in a fixed order."""
+
+    def __init__(self, builder: StateGraph[Any, Any, Any, Any]) -> None:
+        self.out: dict[str, Writes] = {}
+        """What each node writes besides its result: the triggers of its edges."""
+        self.joins: dict[str, list[str]] = {}
+        """The barriers that start each node."""
+        for start, end in sorted(builder.edges):
+            if end != END:
+                self.out.setdefault(start, []).append((branch_to(end), None))
+        for starts, end in sorted(builder.waiting_edges):
+            if end == END:
+                continue
+            self.joins.setdefault(end, []).append(join_of(starts, end))
+            for start in starts:
+                self.out.setdefault(start, []).append((join_of(starts, end), start))
 
 
-def _start_node(builder: StateGraph[Any, Any, Any, Any]) -> PregelNode:
+def _start_node(builder: StateGraph[Any, Any, Any, Any], ways: _Ways) -> PregelNode:
     schema = builder.schemas[builder.input_schema]
     keys = schema.channels if ROOT in schema.channels else {**schema.channels}
-    write = make_write(START, keys, builder.nodes, _outgoing(builder, START))
+    write = make_write(START, keys, builder.nodes, ways.out.get(START, []))
     bound = Bound(START, lambda given: given, None)
     node = PregelNode(START, bound, triggers=(START,), channels=START, write=write)
     node.hidden = True
     return node
 
 
-def _node(builder: StateGraph[Any, Any, Any, Any], name: str) -> PregelNode:
+def _node(builder: StateGraph[Any, Any, Any, Any], name: str, ways: _Ways) -> PregelNode:
     spec = builder.nodes[name]
     schema = spec.schema
-    triggers = [branch_to(name)]
-    triggers += [join_of(starts, end) for starts, end in sorted(builder.waiting_edges) if end == name]
+    triggers = [branch_to(name), *ways.joins.get(name, ())]
     node = PregelNode(
         name,
         spec.bound,
         triggers=triggers,
         channels=ROOT if ROOT in schema.channels else schema.keys,
-        write=make_write(name, builder.channels, builder.nodes, _outgoing(builder, name)),
+        write=make_write(name, builder.channels, builder.nodes, ways.out.get(name, [])),
     )
     node.managed = tuple(schema.managed.items())
     node.mapper = schema.mapper

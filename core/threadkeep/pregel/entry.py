@@ -157,15 +157,25 @@ def _is_interrupt_id(key: Any) -> bool:
 
 
 def _offer_stored_answer(run: Run) -> None:
-    """An answer that was stored before a crash, and that no task has taken, is offered again."""
+    """An answer that was stored before a crash, and that no task has taken, is offered again.
+
+    One that equals the answer taken last counts as taken: at worst the question is asked once more.
+    """
     stored = [value for task_id, name, value in run.pending if (task_id, name) == (NULL_TASK_ID, RESUME)]
     taken = [
         value[-1]
         for task_id, name, value in run.pending
         if name == RESUME and task_id != NULL_TASK_ID and isinstance(value, list) and value
     ]
-    if stored and stored[-1] not in taken:
+    if stored and not any(_may_equal(stored[-1], value) for value in taken):
         run.offer_answer(stored[-1])
+
+
+def _may_equal(left: Any, right: Any) -> bool:
+    try:
+        return bool(left == right)
+    except Exception:  # arrays compare element by element
+        return type(left) is type(right)
 
 
 def _command_writes(run: Run, command: Command[Any]) -> Writes:

@@ -41,8 +41,10 @@ async def arun_task(task: Task) -> None:
 
 
 async def either(bound: Bound, value: Any, task: Task) -> Any:
-    """The result of a callable of any colour, on an event loop."""
-    return await acall(bound, value, task) if bound.coro is not None else call(bound, value, task)
+    """The result of a callable of any colour, on an event loop; a sync one runs in a worker thread."""
+    if bound.coro is not None:
+        return await acall(bound, value, task)
+    return await asyncio.wrap_future(call_in_thread(call, bound, value, task))
 
 
 async def acall_node(task: Task) -> Any:

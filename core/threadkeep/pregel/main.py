@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from threadkeep.channels.base import BaseChannel
@@ -17,7 +19,7 @@ from threadkeep.pregel.node import PregelNode
 from threadkeep.pregel.run import Run
 from threadkeep.pregel.run_threads import drive
 from threadkeep.pregel.start import Asked, StreamSettings, start_run
-from threadkeep.pregel.threads import pool
+from threadkeep.pregel.workers import PARALLEL
 from threadkeep.types import (
     All,
     Checkpointer,
@@ -265,17 +267,23 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         configs = _configs(inputs, config)
         if not configs:
             return []
-        limit = configs[0].get("max_concurrency")
         call: Callable[..., Any] = _caught(self.invoke) if return_exceptions else self.invoke
         if len(configs) == 1:
             return [call(inputs[0], configs[0], **kwargs)]
-        if limit is None:
-            futures = [pool().submit(call, *pair, **kwargs) for pair in zip(inputs, configs, strict=True)]
-            return [future.result() for future in futures]
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(limit) as own:
-            return list(own.map(lambda pair: call(*pair, **kwargs), zip(inputs, configs, strict=True)))
+        limit = merge_configs(self.config, configs[0]).get("max_concurrency") or PARALLEL
+        with ThreadPoolExecutor(min(limit, len(configs)), thread_name_prefix="threadkeep-batch") as own:
+            futures = [
+                own.submit(copy_context().run, partial(call, given, own_config, **kwargs))
+                for given, own_config in zip(inputs, configs, strict=True)
+            ]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
 
     async def abatch(
         self,
@@ -289,7 +297,7 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         import asyncio
 
         configs = _configs(inputs, config)
-        limit = configs[0].get("max_concurrency") if configs else None
+        limit = merge_configs(self.config, configs[0]).get("max_concurrency") if configs else None
         gate = asyncio.Semaphore(limit or len(configs) or 1)
 
         async def one(input: Any, own: RunnableConfig) -> Any:

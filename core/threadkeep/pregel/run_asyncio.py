@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 from threadkeep.pregel.effects import Cancel, Done, Effect, Execute, Load, Save, Steps, advance
 from threadkeep.pregel.execute import is_async, run_task
 from threadkeep.pregel.execute_async import arun_task
+from threadkeep.pregel.finishing import finished
 from threadkeep.pregel.run import Chunk, Run
 from threadkeep.pregel.run_threads import NOT_YET, step_timeout
 from threadkeep.pregel.saves_async import TaskSaves
@@ -126,8 +128,7 @@ class _Step:
             dropped.update(self._workers.cancel())
         for running in self._running:
             running.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+        await finished(*self._running)
         for task in self._open:
             if not task.done and (task in dropped or is_async(task)):
                 task.error = asyncio.CancelledError()
@@ -135,7 +136,10 @@ class _Step:
         self._deadline = None
         rest = list(self._open)
         while wait and not all(task.done for task in self._open):
-            await self.wait()
+            with suppress(
+                asyncio.CancelledError
+            ):  # what runs in a thread ends first, however often we are cancelled
+                await self.wait()
         self._open.clear()
         return [task for task in rest if task.done]
 
@@ -195,8 +199,7 @@ class _Driver:
         except asyncio.CancelledError:
             # The thread cannot be stopped, and what its node has done must not be lost: let it end first.
             self._leaving = True
-            while not hop.done():
-                await asyncio.wait((hop,))
+            await finished(hop)
             raise
 
     def _hop(self, tasks: list[Task]) -> Effect | Done:

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from threadkeep.checkpoint.base import BaseCheckpointSaver, PendingCommit
+from threadkeep.pregel.finishing import finished
 from threadkeep.pregel.saves import LINGER, Ops, add_all
 
 
@@ -32,22 +33,21 @@ class TaskSaves:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        # What was finished before the run was cancelled is stored before the run ends.
+        cancelled = None
         if worker is not None:
-            await asyncio.shield(worker)
+            cancelled = await finished(worker)
+            worker.result()
             self._worker = None
-        if (pending := self._take()) is None:
-            return
-        if not self._saver.blocking:
-            await pending.astore()
-            return
-        storing = asyncio.ensure_future(pending.astore())
-        try:
-            await asyncio.shield(storing)
-        except asyncio.CancelledError:
-            # What was finished before the run was cancelled is stored before the run ends.
-            await asyncio.wait((storing,))
-            storing.result()
-            raise
+        if (pending := self._take()) is not None:
+            if self._saver.blocking:
+                storing = asyncio.ensure_future(pending.astore())
+                cancelled = await finished(storing) or cancelled
+                storing.result()
+            else:
+                await pending.astore()
+        if cancelled is not None:
+            raise cancelled
 
     def add(self, ops: Ops) -> None:
         """Queue operations. Also from the worker thread that runs the loop just now."""
