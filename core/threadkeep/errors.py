@@ -20,7 +20,8 @@ __all__ = [
     "EmptyChannelError", "EmptyInputError", "ErrorCode", "ForeignFileError", "GraphBubbleUp",
     "GraphInterrupt",
     "GraphRecursionError", "InvalidUpdateError", "NodeInterrupt", "ParentCommand", "SchemaVersionError",
-    "SerializationError", "StorageUnavailableError", "TaskNotFound", "ThreadDeletedError", "UnknownInterruptError",
+    "SerializationError", "StorageUnavailableError", "TaskNotFound", "ThreadDeletedError",
+    "UnknownInterruptError",
 ]  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def test_the_engine_stays_near_6000_lines_and_a_backend_under_1000() -> None:
     storage = total("core/threadkeep/checkpoint/", "core/threadkeep/store/", "core/threadkeep/cache/")
     drawing = total("core/threadkeep/graph/draw")
     other_engines = total("core/threadkeep/interop/langgraph.py")
-    assert total("core/") - storage - drawing - other_engines <= 6500
+    assert total("core/") - storage - drawing - other_engines <= 7000
     assert other_engines <= 400
     assert storage <= 3300
     assert drawing <= 1500

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import (
     TYPE_CHECKING,
@@ -407,6 +407,16 @@ class BaseCheckpointSaver(Generic[V]):
         number: Any = current or 0
         whole = number.partition(".")[0] if isinstance(number, str) else number
         return cast("V", int(whole) + 1)  # type: ignore[redundant-cast]  # V is int, float or str in turn
+
+    def allow(self, types: Iterable[type]) -> None:
+        """Lets this saver store and build values of these types too. Compiling a graph does so for its
+        state.
+        """
+        known: set[type] = self.__dict__.setdefault("_allowed", set())
+        extend = getattr(self.serde, "with_msgpack_allowlist", None)
+        if extend is not None and (fresh := [typ for typ in types if typ not in known]):
+            self.serde = extend(fresh)
+            known.update(fresh)
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...] | type]) -> Self:
         """This saver, over the same storage, with a serialiser that also builds the given types."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from threadkeep.checkpoint.requests import Plan
@@ -64,12 +64,25 @@ class Group(Generic[T]):
             else:
                 self._busy = entry.lead = True
         if not entry.lead:
-            entry.turn.acquire()
+            self._wait(entry)
         if entry.lead:
             self._lead(entry)
         if isinstance(entry.result, BaseException):
             raise entry.result
         return entry.result  # type: ignore[return-value]  # set by the leader
+
+    def _wait(self, entry: _Entry[T]) -> None:
+        """Until the entry is stored or leads. A signal handler that raises takes it out of the queue."""
+        try:
+            entry.turn.acquire()
+        except BaseException:
+            with self._lock:
+                queued = entry in self._queue
+                if queued:
+                    self._queue.remove(entry)
+            if not queued and entry.turn.acquire() and entry.lead:
+                self._pass_on(())
+            raise
 
     def _lead(self, mine: _Entry[T]) -> None:
         batch = [mine]
@@ -84,14 +97,18 @@ class Group(Generic[T]):
             for entry in batch:
                 entry.result = error if entry is mine or isinstance(error, Exception) else _interrupted()
         finally:
-            with self._lock:
-                following = self._queue.popleft() if self._queue else None
-                self._busy = following is not None
-            for entry in batch[1:]:
-                entry.turn.release()
-            if following is not None:
-                following.lead = True
-                following.turn.release()
+            self._pass_on(batch[1:])
+
+    def _pass_on(self, stored: Sequence[_Entry[T]]) -> None:
+        """Let those that were stored go, and one that waits lead."""
+        with self._lock:
+            following = self._queue.popleft() if self._queue else None
+            self._busy = following is not None
+        for entry in stored:
+            entry.turn.release()
+        if following is not None:
+            following.lead = True
+            following.turn.release()
 
     def _followers(self, mine: _Entry[T]) -> list[_Entry[T]]:
         with self._lock:

@@ -16,7 +16,15 @@ _GREGORIAN = 0x01B21DD213814000
 
 
 class _Uuid6(Protocol):
-    def __call__(self, clock_seq: int | None = None) -> str: ...
+    def __call__(self, clock_seq: int | None = None, after: str = "") -> str: ...
+
+
+def _tick_of(uuid: str) -> int:
+    """The time of a version 6 UUID; -1 for another string."""
+    try:
+        return -1 if uuid[14] != "6" else int(uuid[:8] + uuid[9:13], 16) << 12 | int(uuid[15:18], 16)
+    except (IndexError, ValueError):
+        return -1
 
 
 def _make_uuid6() -> _Uuid6:
@@ -33,10 +41,11 @@ def _make_uuid6() -> _Uuid6:
 
     os.register_at_fork(after_in_child=reseed)
 
-    def uuid6(clock_seq: int | None = None) -> str:
-        """A version 6 UUID as a string, greater than every one this process made before.
+    def uuid6(clock_seq: int | None = None, after: str = "") -> str:
+        """A version 6 UUID as a string, greater than every one this process made before, and than `after`.
 
-        `clock_seq` (its lowest 14 bits; random if None) stands after the time.
+        `clock_seq` (its lowest 14 bits; random if None) stands after the time. `after` may come from a host
+        whose clock is ahead, or from before the clock was set back; what is no such UUID is ignored.
         """
         nonlocal last
         with lock:
@@ -45,6 +54,8 @@ def _make_uuid6() -> _Uuid6:
                 tick = last + 1
             last = tick
             tail = getrandbits(62)
+        if after and (least := _tick_of(after)) >= tick:
+            tick = least + 1
         if clock_seq is not None:
             tail = (clock_seq & 0x3FFF) << 48 | tail & 0xFFFFFFFFFFFF
         head = f"{(tick & ~0xFFF) << 4 | 0x6000 | tick & 0xFFF:016x}"

@@ -76,6 +76,15 @@ class PlannedSaver(BaseCheckpointSaver[int]):
     async def _astore(self, commit: Commit) -> list[Learned]:
         """As `_store`."""
 
+    def allow(self, types: Iterable[type]) -> None:
+        """Lets this saver store and build values of these types too. Compiling a graph does so for its
+        state.
+        """
+        before = self.serde
+        super().allow(types)
+        if self.serde is not before:
+            self._codec = Codec(self.serde)
+
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...] | type]) -> Self:
         """This saver, over the same storage, with a serialiser that also builds the given types."""
         allow = getattr(self.serde, "with_msgpack_allowlist", None)

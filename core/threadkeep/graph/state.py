@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, cast
 
+from threadkeep.checkpoint.base import BaseCheckpointSaver
 from threadkeep.constants import END, NS_END, NS_SEP, RESERVED, START
 from threadkeep.graph import hints
 from threadkeep.graph.compiled import CompiledStateGraph, compile_graph
@@ -308,7 +309,10 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
             raise ValueError("recursion_limit must be at least 1.")
         self.compiled = True
         graph = compile_graph(self, name or "LangGraph")
-        graph.checkpointer = _with_types(ensure_valid_checkpointer(checkpointer), self)
+        graph.checkpointer = ensure_valid_checkpointer(checkpointer)
+        graph.named_types = hints.named_types(self.schemas)
+        if isinstance(graph.checkpointer, BaseCheckpointSaver):
+            graph.checkpointer.allow(graph.named_types)
         graph.store = store
         graph.interrupt_before_nodes = before
         graph.interrupt_after_nodes = after
@@ -340,16 +344,3 @@ def _policies(given: RetryPolicy | Sequence[RetryPolicy] | None) -> tuple[RetryP
     if given is None:
         return ()
     return (given,) if isinstance(given, RetryPolicy) else tuple(given)
-
-
-def _with_types(checkpointer: Checkpointer, builder: StateGraph[Any, Any, Any, Any]) -> Checkpointer:
-    """The checkpointer, with the types that the state schemas name allowed in its serialiser."""
-    if checkpointer is None or isinstance(checkpointer, bool):
-        return checkpointer
-    types = hints.named_types(builder.schemas)
-    if not types:
-        return checkpointer
-    try:
-        return checkpointer.with_allowlist(types)
-    except NotImplementedError:  # a saver of somebody else, with rules of its own
-        return checkpointer

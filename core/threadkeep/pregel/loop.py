@@ -31,7 +31,8 @@ def superstep_loop(run: Run, given: Any) -> Steps:
         saved = yield Load(save_config(run, run.explicit_id))
         if run.explicit_id is not None:
             head = yield Load(save_config(run, None))
-            run.at_head = saved is not None and head.checkpoint["id"] == saved.checkpoint["id"]
+            run.head_id = head.checkpoint["id"] if head is not None else ""
+            run.at_head = saved is not None and run.head_id == saved.checkpoint["id"]
     run.restore(saved)
     begin(run, given, saved)
     try:

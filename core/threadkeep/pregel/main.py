@@ -79,6 +79,8 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         self.name = name
         self.checkpointer: Checkpointer = None
         self.store: Any = None
+        self.named_types: list[type] = []
+        """The classes that the state's schema names: what a saver of this graph may store and build."""
         self.interrupt_before_nodes: list[str] | str = []
         self.interrupt_after_nodes: list[str] | str = []
         self.debug = False

@@ -91,6 +91,8 @@ class Run:
     parent_id: str | None = None
     saved_id: str | None = None
     """The newest checkpoint that was handed to the saver: the parent of the next."""
+    head_id: str = ""
+    """The newest checkpoint of the thread, where the caller named another."""
     at_head: bool = True
     """The run starts from the newest checkpoint of its thread."""
     fork: bool = False

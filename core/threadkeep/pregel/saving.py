@@ -47,7 +47,7 @@ def checkpoint_of(run: Run, updated: Iterable[str] | None) -> Checkpoint:
     return Checkpoint(
         v=CHECKPOINT_VERSION,
         ts=datetime.now(UTC).isoformat(),
-        id=uuid6(run.step),
+        id=uuid6(run.step, max(run.checkpoint_id, run.saved_id or "", run.head_id)),
         channel_values=dict(run.saved_values),
         channel_versions=dict(run.versions),
         versions_seen=dict(run.seen),

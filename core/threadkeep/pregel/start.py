@@ -136,6 +136,8 @@ def start_run(
     run.durability = _checked_durability(asked.durability) or (parent.run.durability if parent else "async")
     run.store = graph.store if graph.store is not None or parent is None else parent.run.store
     run.saver = _saver(graph, configurable, parent)
+    if run.saver is not None and run.saver is not graph.checkpointer:
+        run.saver.allow(graph.named_types)
     run.context = _context(graph, asked.context, parent)
     if parent is not None:
         run.ns = _nested_namespace(run, parent)
