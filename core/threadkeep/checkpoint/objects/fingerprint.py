@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence, Set
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, cast
 
@@ -79,6 +80,7 @@ def _is_made_plainly(kind: type) -> bool:
     return make is object.__new__
 
 
+@lru_cache(maxsize=256)
 def _setter(kind: type, name: str) -> Callable[[Any, Any], None]:
     """What sets an attribute past the model's own `__setattr__`: the slot of pydantic's base class."""
     slots: Any = (vars(base).get(name) for base in kind.__mro__)
