@@ -79,7 +79,7 @@ def _replay(run: Run, command: Command[Any] | None) -> None:
         run.pending = [write for write in run.pending if write[0] == NULL_TASK_ID and write[1] != RESUME]
         return
     run.updated = None
-    _apply_null_writes(run)
+    apply_null_writes(run)
     save_point(run, "fork")
 
 
@@ -92,7 +92,7 @@ def _begin_anew(run: Run, given: Any) -> None:
         run.saved_id, run.fork = saved_id, True
     if run.explicit_id is not None:
         run.fork = True
-    _apply_null_writes(run)
+    apply_null_writes(run)
     run.updated = None
     dropped = [Written(task.name, (), task.triggers, task.path) for task in plan(run)]
     run.updated = apply_writes(run, [*dropped, Written(INPUT, [(START, given)])])
@@ -113,7 +113,7 @@ def _go_on(run: Run, command: Command[Any] | None) -> None:
         _take_resume(run, command.resume)
     elif run.parent is None:
         _offer_stored_answer(run)
-    _apply_null_writes(run)
+    apply_null_writes(run)
     if writes:
         save_writes(run, NULL_TASK_ID, writes)
         apply_writes(run, [Written(INPUT, writes)])
@@ -124,7 +124,7 @@ def _go_on(run: Run, command: Command[Any] | None) -> None:
     emit.values(run, None)
 
 
-def _apply_null_writes(run: Run) -> None:
+def apply_null_writes(run: Run) -> None:
     """Writes of commands that wait on this checkpoint become part of the state."""
     stored = [
         (name, value) for task_id, name, value in run.pending if task_id == NULL_TASK_ID and name != RESUME

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from threadkeep.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, SavePoint, SaveWrites
 from threadkeep.checkpoint.ids import uuid4
 from threadkeep.config import RunnableConfig, merge_configs
-from threadkeep.constants import CONF, END, ERROR, INPUT, INTERRUPT, NS_SEP, NULL_TASK_ID, RESUME, START
+from threadkeep.constants import CONF, END, ERROR, INPUT, INTERRUPT, NS_SEP, START
 from threadkeep.errors import InvalidUpdateError
 from threadkeep.pregel.apply import Written, apply_writes
 from threadkeep.pregel.bind import Bound, call
 from threadkeep.pregel.effects import Load
 from threadkeep.pregel.emit import state_writes, subgraph_config
+from threadkeep.pregel.entry import apply_null_writes
 from threadkeep.pregel.execute import branch_input
 from threadkeep.pregel.plan import SPECIAL, plan, stable_namespace
 from threadkeep.pregel.run import Run
@@ -142,15 +143,6 @@ def _restored(where: Address, saved: CheckpointTuple | None) -> Run:
     return run
 
 
-def _apply_null_writes(run: Run) -> None:
-    """What commands from outside wrote on the checkpoint."""
-    writes = [
-        (name, value) for task_id, name, value in run.pending if task_id == NULL_TASK_ID and name != RESUME
-    ]
-    if writes:
-        apply_writes(run, [Written(INPUT, writes)])
-
-
 def get_state(
     graph: Pregel[Any, Any, Any, Any], config: RunnableConfig, subgraphs: bool
 ) -> Plan[StateSnapshot]:
@@ -176,7 +168,7 @@ def snapshot(
             inner = Address(task.node.subgraphs[0], where.saver, state, state)
             state = yield from get_state_at(inner)
         shown.append(_shown_task(run, task, state, newest))
-    _apply_null_writes(run)
+    apply_null_writes(run)
     finished = [task for task in tasks if task.done and newest]
     if finished:
         run.versions = None
@@ -252,7 +244,7 @@ def update(
     where = address(graph, config)
     saved = yield Stored(where.saver, Load(where.config))
     run = _restored(where, saved)
-    _apply_null_writes(run)
+    apply_null_writes(run)
     if saved is None:
         run.step = 0
     run.config = where.config if "metadata" in where.config else {}
@@ -262,8 +254,7 @@ def update(
             run, [StateUpdate(*given) for given in updates], fresh=saved is None and number == 0
         )
     yield Stored(where.saver, Commit(run.take_ops()))
-    kept = run.shown_config(run.checkpoint_id)
-    return kept
+    return run.shown_config(run.checkpoint_id)
 
 
 def _apply_updates(run: Run, updates: list[StateUpdate], fresh: bool) -> Plan[None]:
@@ -277,11 +268,10 @@ def _apply_updates(run: Run, updates: list[StateUpdate], fresh: bool) -> Plan[No
     for name, given in found:
         written = yield from _node_writes(run, name, given.values)
         writes.append((name, written, given.task_id or uuid4()))
-    checkpoint_id = run.checkpoint_id
-    for _, written, task_id in writes:
-        if checkpoint_id:
+    if run.checkpoint_id:
+        for _, written, task_id in writes:
             save_writes(run, task_id, written)
-    run.updated = apply_writes(run, [Written(name, written, (INTERRUPT,)) for name, written, _ in writes])
+    apply_writes(run, [Written(name, written, (INTERRUPT,)) for name, written, _ in writes])
     run.updated = None
     save_point(run, "update")
 
