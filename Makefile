@@ -13,7 +13,7 @@ PYTHON_PATH = "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 UV := .tools/bin/uv
 VENV := .venv
 PY := $(VENV)/bin/python
-MEMBERS := serde core checkpoint_sqlite checkpoint_postgres
+MEMBERS := serde core checkpoint_sqlite store_memory postgres checkpoint_postgres store_postgres
 MANIFESTS := pyproject.toml uv.lock $(addsuffix /pyproject.toml,$(MEMBERS))
 CODE := $(MEMBERS) tests $(wildcard examples benchmarks)
 

@@ -19,8 +19,9 @@ __all__ = [
     "CheckpointError", "ConcurrentUpdateError", "ConcurrentUpdateWarning", "DeserializationError",
     "EmptyChannelError", "EmptyInputError", "ErrorCode", "ForeignFileError", "GraphBubbleUp",
     "GraphInterrupt",
-    "GraphRecursionError", "InvalidUpdateError", "NodeInterrupt", "ParentCommand", "SchemaVersionError",
-    "SerializationError", "StorageUnavailableError", "TaskNotFound", "ThreadDeletedError",
+    "GraphRecursionError", "InvalidFilterError", "InvalidNamespaceError", "InvalidOpError",
+    "InvalidUpdateError", "NodeInterrupt", "ParentCommand", "SchemaVersionError",
+    "SerializationError", "StorageError", "StorageUnavailableError", "TaskNotFound", "ThreadDeletedError",
     "UnknownInterruptError",
 ]  # fmt: skip
 
@@ -76,7 +77,11 @@ class UnknownInterruptError(RuntimeError):
         self.pending_ids = tuple(pending_ids)
 
 
-class CheckpointError(Exception):
+class StorageError(Exception):
+    """A checkpointer or store refused an operation, or cannot reach its database; nothing was written."""
+
+
+class CheckpointError(StorageError):
     """A checkpointer refused an operation; nothing of it was written."""
 
 
@@ -114,15 +119,15 @@ class ThreadDeletedError(CheckpointError):
         self.thread_id = thread_id
 
 
-class SchemaVersionError(CheckpointError):
+class SchemaVersionError(StorageError):
     """The stored schema is newer than this version of the library, or its migrations differ."""
 
 
-class ForeignFileError(CheckpointError):
+class ForeignFileError(StorageError):
     """The database belongs to another application."""
 
 
-class StorageUnavailableError(CheckpointError):
+class StorageUnavailableError(StorageError):
     """The database did not answer, though it was asked again. The driver's own error is the cause."""
 
 

@@ -14,8 +14,8 @@ import pytest
 from tests.contract.points import address, point
 from threadkeep.checkpoint.postgres import PostgresSaver
 from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
-from threadkeep.checkpoint.postgres.schema import MIGRATIONS
-from threadkeep.errors import CheckpointError, SchemaVersionError
+from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
+from threadkeep.errors import SchemaVersionError, StorageError
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,7 +76,9 @@ def test_forty_threads_set_an_empty_database_up_at_once(database: str) -> None:
     for worker in workers:
         worker.join()
     assert errors == []
-    assert execute(database, "SELECT count(*) FROM new.threadkeep_migration") == [(len(MIGRATIONS),)]
+    assert execute(database, "SELECT count(*) FROM new.threadkeep_migration") == [
+        (len(CHECKPOINTS.migrations),)
+    ]
     assert execute(database, "SELECT count(*) FROM new.threadkeep_secret") == [(1,)]
 
 
@@ -116,7 +118,7 @@ def test_two_schemas_are_strangers(database: str) -> None:
 def test_without_setup_the_error_names_the_remedy(database: str) -> None:
     with (
         PostgresSaver.from_conn_string(database) as saver,
-        pytest.raises(CheckpointError, match=r"setup\(\)") as caught,
+        pytest.raises(StorageError, match=r"setup\(\)") as caught,
     ):
         saver.get_tuple(address())
     assert isinstance(caught.value.__cause__, psycopg.errors.UndefinedTable)

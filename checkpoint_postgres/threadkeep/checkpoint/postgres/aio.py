@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
-from psycopg import AsyncConnection, AsyncPipeline
-from psycopg_pool import AsyncConnectionPool
+from psycopg import AsyncPipeline
 
 from threadkeep.checkpoint.commits import Commit, OnConflict
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.planned import PlannedSaver
-from threadkeep.checkpoint.postgres.aconnections import AsyncConnections, AsyncResource
 from threadkeep.checkpoint.postgres.operations import MAX_VALUE_BYTES, Operations
-from threadkeep.checkpoint.postgres.pools import PoolConfig, pool_options
+from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.serde.base import SerializerProtocol
+from threadkeep.postgres import setup as tables
+from threadkeep.postgres.aconnections import AsyncConnections, AsyncResource, connecting
+from threadkeep.postgres.connections import PoolConfig
 
 __all__ = ["AsyncPostgresSaver"]
 
 T = TypeVar("T")
+_OWNER = "AsyncPostgresSaver"
 
 
 class AsyncPostgresSaver(PlannedSaver):
@@ -44,11 +44,8 @@ class AsyncPostgresSaver(PlannedSaver):
     ) -> None:
         super().__init__(serde=serde, on_conflict=on_conflict)
         self.pipe = pipe
-        self._connections = AsyncConnections(conn)
+        self._connections = AsyncConnections(conn, owner=_OWNER)
         self._operations = Operations(schema, max_value_bytes)
-        with suppress(RuntimeError):  # made outside a loop, it belongs to the first that uses it
-            asyncio.get_running_loop()
-            self._connections._bind()
 
     @classmethod
     def from_conn_string(
@@ -70,39 +67,25 @@ class AsyncPostgresSaver(PlannedSaver):
         PlannedSaver.__init__(made, serde=serde, on_conflict=on_conflict)
         made.pipe = None
         made._operations = Operations(schema, max_value_bytes)
-
-        async def make() -> AsyncResource:
-            if pool_config is None:
-                return await AsyncConnection.connect(conn_string, autocommit=True)
-            options, kwargs = pool_options(pool_config)
-            return AsyncConnectionPool(conn_string, open=False, kwargs=kwargs, **options)
-
-        made._connections = AsyncConnections(None, make, pipeline=pipeline)
+        make = connecting(conn_string, pool_config)
+        made._connections = AsyncConnections(None, make, pipeline=pipeline, owner=_OWNER)
         return made
 
     @property
     def conn(self) -> AsyncResource | None:
         """The pool or connection; None before the first use."""
-        return self._connections._resource
+        return self._connections.resource
 
     async def setup(self, *, dry_run: bool = False) -> str:
         """Creates or upgrades the tables; returns the SQL for it. Does nothing if they are as they should be.
 
         Safe when many processes do it at once. `dry_run`: only prints the SQL.
         """
-        state = await self._connections.read(self._operations.state)
-        text = self._operations.script(state)
-        if dry_run:
-            print(text, end="")  # noqa: T201 (what a dry run is for)
-        elif not state.is_current():
-            await self._connections.write(self._operations.setup, repeatable=True)
-            if state.invalid:
-                await self._connections.read(lambda: self._operations.rebuild(state.invalid))
-        return text
+        return await tables.asetup(self._connections, CHECKPOINTS, self._operations.schema, dry_run=dry_run)
 
     async def check(self) -> bool:
         """Whether the tables are of this version and whole; changes nothing."""
-        return (await self._connections.read(self._operations.state)).is_current()
+        return await tables.acheck(self._connections, CHECKPOINTS, self._operations.schema)
 
     async def aclose(self) -> None:
         """Closes the connection or pool, if the saver made it."""

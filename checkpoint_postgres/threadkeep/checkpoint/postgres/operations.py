@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from threadkeep.checkpoint.commits import Commit
+from threadkeep.checkpoint.foretold import Foretold, KnownThread, KnownThreads, foretell
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.objects import Codec
-from threadkeep.checkpoint.postgres import schema, sql
-from threadkeep.checkpoint.postgres.session import Session, Steps, Storage
-from threadkeep.checkpoint.postgres.sql import Statements
-from threadkeep.checkpoint.postgres.threads import Foretold, KnownThread, KnownThreads, foretell
+from threadkeep.checkpoint.postgres import sql
+from threadkeep.checkpoint.postgres.session import Session, Storage
+from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
 from threadkeep.checkpoint.requests import Plan
+from threadkeep.postgres import ledger
+from threadkeep.postgres.statements import Statements, Steps, checked_schema
 
-__all__ = ["MAX_VALUE_BYTES", "Operations", "checked_schema"]
+__all__ = ["MAX_VALUE_BYTES", "Operations"]
 
 T = TypeVar("T")
 MAX_VALUE_BYTES = 256 * 1024 * 1024
-
-
-def checked_schema(name: str) -> str:
-    """The name of a schema. Raises ValueError for one that Postgres cannot have or would cut."""
-    try:
-        length = len(name.encode())
-    except UnicodeEncodeError:
-        length = 0
-    if not 1 <= length <= 63 or "\x00" in name:
-        raise ValueError(f"A schema's name has 1 to 63 bytes, none of them NUL, not {name[:80]!r}.")
-    return name
 
 
 class Operations:
@@ -37,15 +28,20 @@ class Operations:
     def __init__(self, schema_name: str, max_value_bytes: int) -> None:
         self.schema = checked_schema(schema_name)
         self.max_value_bytes = max_value_bytes
-        self._statements = Statements(self.schema)
+        self._statements = Statements(
+            self.schema, (*CHECKPOINTS.tables, "migration"), (ledger.STATE, *sql.ALL)
+        )
         self._hash_key: bytes | None = None
         self._threads = KnownThreads()
 
     def _ready(self, codec: Codec) -> Steps[Storage]:
         """What sessions share; asks for the version of the schema the first time."""
         if self._hash_key is None:
-            applied, secret = yield [self._statements.ask(sql.STATE), self._statements.ask(sql.HASH_KEY)]
-            schema.check(self.schema, applied)
+            applied, secret = yield [
+                self._statements.ask(ledger.STATE, CHECKPOINTS.name),
+                self._statements.ask(sql.HASH_KEY),
+            ]
+            ledger.check(CHECKPOINTS, self.schema, applied)
             self._hash_key = secret[0][0]
         return Storage(self._statements, self._hash_key, self.max_value_bytes, codec.joinable)
 
@@ -85,19 +81,3 @@ class Operations:
         """Takes over what a transaction made true."""
         for thread_id, known in threads.items():
             self._threads.learn(thread_id, known)
-
-    def setup(self) -> Steps[Any]:
-        """Creates or upgrades the tables; in a transaction."""
-        return schema.apply(self.schema)
-
-    def state(self) -> Steps[schema.SchemaState]:
-        """The state of the tables."""
-        return schema.state_of(self.schema)
-
-    def rebuild(self, indexes: list[str]) -> Steps[None]:
-        """Builds broken indexes anew; outside a transaction."""
-        return schema.rebuild(self.schema, indexes)
-
-    def script(self, state: schema.SchemaState) -> str:
-        """The SQL that setup would run."""
-        return schema.script(self.schema, state)

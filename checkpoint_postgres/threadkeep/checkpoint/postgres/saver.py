@@ -7,18 +7,17 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-import psycopg
 from psycopg import Pipeline
-from psycopg_pool import ConnectionPool
 
 from threadkeep.checkpoint.commits import Commit, OnConflict
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.planned import PlannedSaver
-from threadkeep.checkpoint.postgres.connections import Connections, Resource
 from threadkeep.checkpoint.postgres.operations import MAX_VALUE_BYTES, Operations
-from threadkeep.checkpoint.postgres.pools import PoolConfig, pool_options
+from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.serde.base import SerializerProtocol
+from threadkeep.postgres import setup as tables
+from threadkeep.postgres.connections import Connections, PoolConfig, Resource, connecting
 
 __all__ = ["PostgresSaver"]
 
@@ -71,14 +70,7 @@ class PostgresSaver(PlannedSaver):
         PlannedSaver.__init__(made, serde=serde, on_conflict=on_conflict)
         made.pipe = None
         made._operations = Operations(schema, max_value_bytes)
-
-        def make() -> Resource:
-            if pool_config is None:
-                return psycopg.connect(conn_string, autocommit=True)
-            options, kwargs = pool_options(pool_config)
-            return ConnectionPool(conn_string, open=True, kwargs=kwargs, **options)
-
-        made._connections = Connections(None, make, pipeline=pipeline)
+        made._connections = Connections(None, connecting(conn_string, pool_config), pipeline=pipeline)
         return made
 
     @property
@@ -91,19 +83,11 @@ class PostgresSaver(PlannedSaver):
 
         Safe when many processes do it at once. `dry_run`: only prints the SQL.
         """
-        state = self._connections.read(self._operations.state)
-        text = self._operations.script(state)
-        if dry_run:
-            print(text, end="")  # noqa: T201 (what a dry run is for)
-        elif not state.is_current():
-            self._connections.write(self._operations.setup, repeatable=True)
-            if state.invalid:
-                self._connections.read(lambda: self._operations.rebuild(state.invalid))
-        return text
+        return tables.setup(self._connections, CHECKPOINTS, self._operations.schema, dry_run=dry_run)
 
     def check(self) -> bool:
         """Whether the tables are of this version and whole; changes nothing."""
-        return self._connections.read(self._operations.state).is_current()
+        return tables.check(self._connections, CHECKPOINTS, self._operations.schema)
 
     def close(self) -> None:
         """Closes the connection or pool, if the saver made it."""

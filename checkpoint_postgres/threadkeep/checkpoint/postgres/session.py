@@ -6,10 +6,11 @@ statement. It serves one run of one plan, or several plans that only read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from threadkeep.checkpoint import requests as ask
+from threadkeep.checkpoint.foretold import Foretold, KnownThread
 from threadkeep.checkpoint.objects import NODE_TAG, Blob, blob_size
 from threadkeep.checkpoint.postgres import sql
 from threadkeep.checkpoint.postgres.names import (
@@ -21,18 +22,13 @@ from threadkeep.checkpoint.postgres.names import (
     place_of,
     unescape,
 )
-from threadkeep.checkpoint.postgres.sql import Statement, Statements
-from threadkeep.checkpoint.postgres.threads import Foretold, KnownThread
 from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, PointRow, Request, ThreadRow, WritesRow
+from threadkeep.postgres.statements import RepeatError, Statement, Statements, Steps
 
-__all__ = ["Session", "Steps", "Storage", "VanishedError"]
+__all__ = ["Session", "Storage"]
 
 T = TypeVar("T")
-Steps = Generator[list[Statement], list[list[Any]], T]
-
-
-class VanishedError(Exception):
-    """Objects were deleted while a plan read; it must be run anew."""
+_VANISHED = "A checkpoint refers to an object that is not stored: the storage is damaged."
 
 
 class Storage(NamedTuple):
@@ -300,7 +296,7 @@ class Session:
         ]
         found: dict[int, Blob] = {n: body if tag is None else (tag, body) for n, tag, body in rows}
         if len(found) < sum(count for _, count in it.ranges) and not self._writing:
-            raise VanishedError
+            raise RepeatError(_VANISHED)  # deleted while the plan read, if all is well
         return found
 
     def _page(self, it: ask.Page) -> Steps[list[PointRow]]:

@@ -2,50 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-from psycopg import sql
-
-__all__ = ["Statement", "Statements", "quoted"]
+__all__ = ["ALL", "PAGES"]
 
 
-class Statement(NamedTuple):
-    """One statement for the server."""
-
-    query: bytes
-    parameters: Any
-    rows: bool
-    """Whether it gives rows."""
-
-
-def quoted(template: str, schema: str) -> bytes:
-    """The statement with the names of the tables in this schema. Execute it with parameters, if only ()."""
-    schema = schema.replace("%", "%%")
-    names = {name: sql.Identifier(schema, f"threadkeep_{name}") for name in TABLES}
-    # A template is one of the constants below or of a migration.
-    composed = sql.SQL(template).format(schema=sql.Identifier(schema), **names)
-    return composed.as_bytes(None)
-
-
-TABLES = ("thread", "point", "write", "object", "secret", "migration")
-
-
-class Statements:
-    """The statements for one schema."""
-
-    def __init__(self, schema: str) -> None:
-        self._quoted = {template: quoted(template, schema) for template in _ALL}
-
-    def ask(self, template: str, *parameters: Any) -> Statement:
-        """A statement that gives rows."""
-        return Statement(self._quoted[template], parameters, True)
-
-    def tell(self, template: str, *parameters: Any) -> Statement:
-        """A statement that gives none."""
-        return Statement(self._quoted[template], parameters, False)
-
-
-STATE = "SELECT number, checksum FROM {migration} WHERE component = 'checkpoint' ORDER BY number"
 HASH_KEY = "SELECT hash_key FROM {secret}"
 
 FIND_THREAD = "SELECT no, epoch, grave, next, change FROM {thread} WHERE key = %b"
@@ -213,8 +172,8 @@ COPY_OBJECTS = """
 COPY_NEXT = """
     UPDATE {thread} SET next = (SELECT next FROM {thread} WHERE no = %b) WHERE no = %b RETURNING next"""
 
-_ALL = [
-    STATE, HASH_KEY, FIND_THREAD, LOCK_THREAD, LOCK_NUMBER, HEAD_BY_KEY, ADD_THREAD, CHANGED, HEAD,
+ALL = [
+    HASH_KEY, FIND_THREAD, LOCK_THREAD, LOCK_NUMBER, HEAD_BY_KEY, ADD_THREAD, CHANGED, HEAD,
     NEWEST_POINT, READ_POINT, FIND_NEWEST, FIND_POINT, HAS_CHILD, READ_WRITES, READ_TASK,
     SET_WRITES, ADD_POINTS, ADD_WRITES,
     ADD_OBJECTS, COMMIT, OBJECTS_AT, OBJECTS_BETWEEN, THREADS, THREADS_OF_RUNS, ALL_POINTS, ALL_WRITES,

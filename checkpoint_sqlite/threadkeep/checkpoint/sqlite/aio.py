@@ -17,6 +17,7 @@ from threadkeep.checkpoint.planned import PlannedSaver
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.serde.base import SerializerProtocol
 from threadkeep.checkpoint.sqlite.file import File, Job, Synchronous
+from threadkeep.loops import from_thread
 
 __all__ = ["AsyncSqliteSaver"]
 
@@ -176,16 +177,4 @@ class _Worker:
 
     def from_thread(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine of the loop, for another thread."""
-        loop = self._loop
-        try:
-            here = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        if loop is None or not loop.is_running() or here is loop:
-            work.close()
-            raise asyncio.InvalidStateError(
-                "This is a sync method of AsyncSqliteSaver on its event loop's own thread: use the async one "
-                "(await graph.ainvoke(…), await saver.aget_tuple(…)). From other threads it works while the "
-                "loop runs. For programs without a loop there is SqliteSaver."
-            )
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+        return from_thread(self._loop, work, "AsyncSqliteSaver")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -12,18 +12,20 @@ from psycopg import AsyncConnection, AsyncPipeline
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from threadkeep.checkpoint.postgres.connections import (
+from threadkeep.loops import from_thread
+from threadkeep.postgres.connections import (
     ATTEMPTS,
     BUSY,
     LostCommitError,
+    PoolConfig,
     delay,
     may_retry,
+    pool_options,
     translated,
 )
-from threadkeep.checkpoint.postgres.session import Steps
-from threadkeep.checkpoint.postgres.sql import Statement
+from threadkeep.postgres.statements import Statement, Steps
 
-__all__ = ["AsyncConnections", "AsyncResource"]
+__all__ = ["AsyncConnections", "AsyncResource", "connecting"]
 
 T = TypeVar("T")
 AsyncResource = AsyncConnection[Any] | AsyncConnectionPool[Any]
@@ -39,8 +41,23 @@ async def perform(conn: AsyncConnection[Any], batch: list[Statement]) -> list[li
     return [await cursor.fetchall() if each.rows else [] for cursor, each in zip(cursors, batch, strict=True)]
 
 
+def connecting(conn_string: str, config: PoolConfig | None) -> Callable[[], Awaitable[AsyncResource]]:
+    """A function that makes a pool as configured, or a connection if nothing is."""
+
+    async def make() -> AsyncResource:
+        if config is None:
+            return await AsyncConnection.connect(conn_string, autocommit=True)
+        return AsyncConnectionPool(conn_string, open=False, **pool_options(config))
+
+    return make
+
+
 class AsyncConnections:
-    """What a saver's steps run on. A pool is used without a lock, a connection by one task at a time."""
+    """What steps run on, for one event loop: the running one, or the first that uses it.
+
+    A pool is used without a lock, a connection by one task at a time. `owner`: the class whose it is, for
+    messages.
+    """
 
     def __init__(
         self,
@@ -48,7 +65,9 @@ class AsyncConnections:
         make: Callable[[], Awaitable[AsyncResource]] | None = None,
         *,
         pipeline: bool = False,
+        owner: str,
     ) -> None:
+        self._owner = owner
         self._resource = resource
         self._make = make
         self._pipeline = pipeline
@@ -56,9 +75,17 @@ class AsyncConnections:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
         self._closed = False
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            self._bind()
+
+    @property
+    def resource(self) -> AsyncResource | None:
+        """The pool or connection; None before the first use of one that is to be made."""
+        return self._resource
 
     async def open(self) -> AsyncResource:
-        """The pool or connection; made if it is the saver's own and is not there or broken."""
+        """The pool or connection; made if it is our own and is not there or broken."""
         self._bind()
         resource = self._resource
         if isinstance(resource, AsyncConnectionPool):
@@ -73,8 +100,8 @@ class AsyncConnections:
         if self._loop is not None:
             if not self._loop.is_closed() or self._make is None:
                 raise RuntimeError(
-                    "An AsyncPostgresSaver belongs to one event loop: make a saver for each loop; they may "
-                    "share the database."
+                    f"An {self._owner} belongs to one event loop: make one for each loop; they may share "
+                    "the database."
                 )
             self._resource, self._open = None, AsyncExitStack()
         self._loop, self._lock = loop, asyncio.Lock()
@@ -84,7 +111,7 @@ class AsyncConnections:
         resource = self._resource
         if self._make is not None and (resource is None or resource.closed):
             if self._closed:
-                raise psycopg.InterfaceError("The saver is closed.")
+                raise psycopg.InterfaceError("It is closed.")
             resource = await self._make()
             self._open = AsyncExitStack()
             await self._open.enter_async_context(resource)
@@ -95,7 +122,7 @@ class AsyncConnections:
         return resource
 
     async def close(self) -> None:
-        """Closes what the saver opened itself."""
+        """Closes what was opened here."""
         self._closed = True
         try:
             await self._open.aclose()
@@ -183,19 +210,7 @@ class AsyncConnections:
 
     def from_thread(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine of the loop, for another thread."""
-        loop = self._loop
-        try:
-            here = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        if loop is None or not loop.is_running() or here is loop:
-            work.close()
-            raise asyncio.InvalidStateError(
-                "This is a sync method of AsyncPostgresSaver on its event loop's own thread: use the async "
-                "one (await graph.ainvoke(…), await saver.aget_tuple(…)). From other threads it works while "
-                "the loop runs. For programs without a loop there is PostgresSaver."
-            )
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+        return from_thread(self._loop, work, self._owner)
 
 
 @asynccontextmanager

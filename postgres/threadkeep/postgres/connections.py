@@ -1,4 +1,4 @@
-"""The connections of a saver: a pool, or one that a lock guards. Runs steps on them."""
+"""The connections of a saver or store: a pool, or one that a lock guards. Runs steps on them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import psycopg
 from psycopg import Connection, Pipeline
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from threadkeep.checkpoint.postgres.session import Steps, VanishedError
-from threadkeep.checkpoint.postgres.sql import Statement
-from threadkeep.errors import CheckpointError, StorageUnavailableError
+from threadkeep.errors import StorageError, StorageUnavailableError
+from threadkeep.postgres.statements import RepeatError, Statement, Steps
 
 __all__ = [
     "ATTEMPTS",
     "BUSY",
     "Connections",
     "LostCommitError",
+    "PoolConfig",
     "Resource",
+    "connecting",
     "delay",
     "may_retry",
+    "pool_options",
     "translated",
 ]
 
@@ -36,13 +38,38 @@ BUSY = frozenset({"40001", "40P01"})
 _GONE = frozenset({"57P01", "57P02", "57P03", "25P03", "25P04"})
 
 
+class PoolConfig(TypedDict, total=False):
+    """Options of a pool; what is left out is as in psycopg_pool."""
+
+    min_size: int
+    max_size: int | None
+    kwargs: dict[str, Any]
+    """Options of each connection."""
+
+
+def pool_options(config: PoolConfig) -> dict[str, Any]:
+    """Arguments of a pool."""
+    return {**config, "kwargs": {"autocommit": True, **(config.get("kwargs") or {})}}
+
+
+def connecting(conn_string: str, config: PoolConfig | None) -> Callable[[], Resource]:
+    """A function that makes a pool as configured, or a connection if nothing is."""
+
+    def make() -> Resource:
+        if config is None:
+            return psycopg.connect(conn_string, autocommit=True)
+        return ConnectionPool(conn_string, open=True, **pool_options(config))
+
+    return make
+
+
 class LostCommitError(Exception):
     """The connection broke while a transaction was committed: whether it was, is not known."""
 
 
 def may_retry(error: BaseException) -> bool:
     """Whether the same steps may work a moment later, perhaps on another connection."""
-    if isinstance(error, VanishedError):
+    if isinstance(error, RepeatError):
         return True
     if isinstance(error, PoolTimeout) or not isinstance(error, psycopg.Error):
         return False
@@ -60,9 +87,9 @@ def delay(attempt: int) -> float:
 def translated(error: BaseException) -> BaseException:
     """The error that the caller sees for one that stays."""
     if isinstance(error, psycopg.errors.UndefinedTable):
-        return CheckpointError("The tables of threadkeep are not there: call setup() once on this database.")
-    if isinstance(error, VanishedError):
-        return CheckpointError("A checkpoint refers to an object that is not stored: the storage is damaged.")
+        return StorageError("The tables of threadkeep are not there: call setup() once on this database.")
+    if isinstance(error, RepeatError):
+        return StorageError(str(error))
     if may_retry(error) and isinstance(error, psycopg.Error):
         return StorageUnavailableError(f"Postgres did not answer, and asking again did not help: {error}")
     if isinstance(error, LostCommitError):
@@ -84,7 +111,7 @@ def perform(conn: Connection[Any], batch: list[Statement]) -> list[list[Any]]:
 
 
 class Connections:
-    """What a saver's steps run on. A pool is used without a lock, a connection by one thread at a time."""
+    """What steps run on. A pool is used without a lock, a connection by one thread at a time."""
 
     def __init__(
         self, resource: Resource | None, make: Callable[[], Resource] | None = None, *, pipeline: bool = False
@@ -97,7 +124,7 @@ class Connections:
         self._closed = False
 
     def open(self) -> Resource:
-        """The pool or connection; made if it is the saver's own and is not there or broken."""
+        """The pool or connection; made if it is our own and is not there or broken."""
         resource = self._resource
         if isinstance(resource, ConnectionPool):
             return resource
@@ -105,7 +132,7 @@ class Connections:
             resource = self._resource
             if self._make is not None and (resource is None or resource.closed):
                 if self._closed:
-                    raise psycopg.InterfaceError("The saver is closed.")
+                    raise psycopg.InterfaceError("It is closed.")
                 self._open = ExitStack()
                 resource = self._make()
                 self._open.enter_context(resource)
@@ -116,7 +143,7 @@ class Connections:
             return resource
 
     def close(self) -> None:
-        """Closes what the saver opened itself."""
+        """Closes what was opened here."""
         with self._lock:
             self._closed = True
             try:

@@ -1,0 +1,1 @@
+"""What the savers and stores in PostgreSQL share: connections, statements, and the ledger of their tables."""

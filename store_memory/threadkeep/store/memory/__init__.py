@@ -1,0 +1,1 @@
+"""Long-term memory kept in the process."""
