@@ -131,6 +131,18 @@ class StorageUnavailableError(StorageError):
     """The database did not answer, though it was asked again. The driver's own error is the cause."""
 
 
+class InvalidOpError(ValueError):
+    """An operation of a store that cannot be carried out; nothing was written."""
+
+
+class InvalidNamespaceError(InvalidOpError):
+    """A namespace that no item can live under."""
+
+
+class InvalidFilterError(InvalidOpError):
+    """A filter that is not in the filter language."""
+
+
 class GraphBubbleUp(BaseException):
     """Control flow that leaves a node; never an error."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "any_message_type",
     "as_runnable",
     "coerce_messages",
+    "embeddings_of_provider",
     "inherited_config",
     "is_removal",
     "is_runnable",
@@ -99,6 +101,24 @@ def openai_format(messages: list[BaseMessage]) -> list[BaseMessage]:
     """*messages* with their content in the block shapes of OpenAI's chat API."""
     types = _message_types()
     return types.convert(types.to_openai(messages, include_id=True))
+
+
+# Embeddings
+
+
+def embeddings_of_provider(name: str) -> Any:
+    """The ``Embeddings`` that *name*, ``"provider:model"``, stands for in LangChain. Raises ``ImportError``
+    where the package ``langchain`` is missing, and what it raises where the provider's is.
+    """
+    try:
+        init = import_module("langchain.embeddings").init_embeddings
+    except ImportError as cause:
+        raise ImportError(
+            f"embed={name!r} names a provider, which the package langchain loads; it is not installed. "
+            f"Install it and the provider's package (pip install langchain langchain-{name.split(':')[0]}), "
+            "or give the store a function."
+        ) from cause
+    return init(name)
 
 
 # Runnables as nodes
