@@ -67,6 +67,22 @@ with SqliteSaver.from_conn_string(sys.argv[1]) as saver:
         print(graph.invoke(Command(resume=sys.argv[2]), config)["answer"])
 """
 
+INTEROP_PROGRAM = """
+from langgraph.graph import END, START, StateGraph
+from threadkeep.checkpoint.memory import InMemorySaver
+from threadkeep.interop.langgraph import as_langgraph_saver
+
+builder = StateGraph(dict)
+builder.add_node("double", lambda state: {"n": state["n"] * 2})
+builder.add_edge(START, "double")
+builder.add_edge("double", END)
+saver = InMemorySaver()
+graph = builder.compile(checkpointer=as_langgraph_saver(saver))
+config = {"configurable": {"thread_id": "1"}}
+graph.invoke({"n": 21}, config)
+print(type(saver).__module__, saver.get_tuple(config).checkpoint["channel_values"]["__root__"])
+"""
+
 SERDE_PROGRAM = """
 from datetime import date
 from threadkeep.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -141,7 +157,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_every_distribution_of_the_workspace_is_built(wheels: dict[str, Path]) -> None:
-    assert set(wheels) == {*BACKEND, "threadkeep_checkpoint_postgres", "threadkeep"}
+    postgres = {"threadkeep_postgres", "threadkeep_checkpoint_postgres", "threadkeep_store_postgres"}
+    assert set(wheels) == {*BACKEND, *postgres, "threadkeep_store_memory", "threadkeep"}
 
 
 def test_no_wheel_holds_an_init_file_at_a_shared_level_of_the_namespace(wheels: dict[str, Path]) -> None:
@@ -185,6 +202,15 @@ def test_one_backend_installs_alone_and_a_thread_in_its_file_goes_on_in_a_new_pr
     assert environment.run(ASK_PROGRAM, tmp_path / "threads.db", "three") == "three"
 
 
+def test_the_extra_langgraph_brings_what_plugging_our_savers_into_it_needs(
+    wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    environment = Environment(tmp_path)
+    core = wheels["threadkeep_core"]
+    environment.install([wheels["threadkeep_serde"], Path(f"{core}[langgraph]")])
+    assert environment.run(INTEROP_PROGRAM) == "threadkeep.checkpoint.memory {'n': 42}"
+
+
 def test_a_type_checker_sees_the_types_of_every_installed_distribution(
     wheels: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -217,4 +243,6 @@ def test_the_distribution_threadkeep_brings_the_parts_and_langchain(wheels: dict
         "threadkeep-checkpoint-sqlite<0.2,>=0.1.0",
         "threadkeep-core[langchain]<0.2,>=0.1.0",
         "threadkeep-serde<0.2,>=0.1.0",
+        "threadkeep-store-memory<0.2,>=0.1.0",
+        "threadkeep-store-postgres<0.2,>=0.1.0; extra == 'postgres'",
     ]
