@@ -22,10 +22,14 @@ def own(value: Mapping[str, Any] | Item) -> dict[str, Any]:
 
     Raises `InvalidOpError`, with the path to it, where something is not JSON.
     """
-    if isinstance(value, Item):
-        value = value.value
+    copy: dict[str, Any] = plain(value.value if isinstance(value, Item) else value)
+    return copy
+
+
+def plain(value: Any) -> Any:
+    """A deep copy of any JSON value. Raises `InvalidOpError` as `own`."""
     try:
-        return _dict(value)
+        return _COPIES.get(type(value), _other)(value)
     except _NotJSON as error:
         raise InvalidOpError(
             f"A value must be JSON, but at {error.path()} it holds {error.what}. Convert it first."
