@@ -144,9 +144,8 @@ def _members(filter: Mapping[str, Any], path: Path) -> Iterator[Node]:
         elif name in _LOGIC:
             yield _operator(name, condition, path)
         else:
-            allowed = ", ".join(_LOGIC) if name in OPERATORS else ", ".join(OPERATORS)
             raise InvalidFilterError(
-                f"{name} cannot stand {_place(path)}. Allowed there: names, {allowed}. "
+                f"{name} cannot stand {_place(path)}. Allowed there: names, {', '.join(_LOGIC)}. "
                 f"A field of this name is written '\\{name}'."
             )
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, KeysView, Mapping, Sequence
 from datetime import datetime
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from threadkeep.errors import InvalidNamespaceError, InvalidOpError
@@ -24,6 +23,9 @@ Order: TypeAlias = Literal["asc", "desc"]
 
 RESERVED_ROOT = "threadkeep"
 """The first label of namespaces that are kept for the toolkit itself."""
+
+MAX_TTL = 500_000_000
+"""Minutes; 950 years."""
 
 
 class NotProvided:
@@ -298,8 +300,8 @@ def _check_put(op: PutOp) -> None:
 
 
 def _check_ttl(ttl: object) -> None:
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not (isfinite(ttl) and ttl > 0):
-        raise InvalidOpError(f"ttl must be a positive number of minutes, or None, not {ttl!r}")
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl <= MAX_TTL:
+        raise InvalidOpError(f"ttl must be minutes, more than 0 and at most {MAX_TTL}, or None, not {ttl!r}")
 
 
 def _check_paths(paths: object) -> None:
