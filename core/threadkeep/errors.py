@@ -20,7 +20,7 @@ __all__ = [
     "EmptyChannelError", "EmptyInputError", "ErrorCode", "ForeignFileError", "GraphBubbleUp",
     "GraphInterrupt",
     "GraphRecursionError", "InvalidFilterError", "InvalidNamespaceError", "InvalidOpError",
-    "InvalidUpdateError", "NodeInterrupt", "ParentCommand", "SchemaVersionError",
+    "InvalidUpdateError", "MigrationError", "NodeInterrupt", "ParentCommand", "SchemaVersionError",
     "SerializationError", "StorageError", "StorageUnavailableError", "TaskNotFound", "ThreadDeletedError",
     "UnknownInterruptError",
 ]  # fmt: skip
@@ -125,6 +125,19 @@ class SchemaVersionError(StorageError):
 
 class ForeignFileError(StorageError):
     """The database belongs to another application."""
+
+
+class MigrationError(StorageError):
+    """A thread of another library could not be taken over; those before it were, and stay."""
+
+    def __init__(self, thread_id: str, reason: str) -> None:
+        super().__init__(
+            f"Thread {thread_id!r} was not migrated: {reason} "
+            "Threads before it are complete; when this is mended, the same call goes on. "
+            'on_error="skip" reports such threads and goes on without them.'
+        )
+        self.thread_id = thread_id
+        self.reason = reason
 
 
 class StorageUnavailableError(StorageError):

@@ -1,4 +1,7 @@
-"""Ids as UUIDs: time-ordered ones of checkpoints, random ones of messages. Imports nothing of ours."""
+"""Ids as UUIDs: time-ordered ones of checkpoints, random ones of messages, hashes of tasks.
+
+Imports nothing of ours.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from hashlib import blake2b
+from typing import Any, Protocol
 
-__all__ = ["uuid4", "uuid6"]
+__all__ = ["task_id", "uuid4", "uuid6"]
 
 _GREGORIAN = 0x01B21DD213814000
 """100 ns steps from 1582-10-15, where UUID time begins, to 1970-01-01."""
@@ -91,3 +95,17 @@ def _make_uuid4() -> Callable[[], str]:
 
 
 uuid4 = _make_uuid4()
+
+
+def task_id(
+    checkpoint_id: str,
+    checkpoint_ns: str,
+    step: int,
+    name: str,
+    path: tuple[Any, ...],
+    triggers: tuple[str, ...],
+) -> str:
+    """The id of a task, in the form of a UUID: equal wherever the same step is planned again."""
+    parts = (checkpoint_id, checkpoint_ns, str(step), name, *map(str, path[:2]), *triggers)
+    digest = blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from threadkeep.checkpoint.ids import task_id
 from threadkeep.config import RunnableConfig
 from threadkeep.constants import CONF, CONFIG_KEY_TASK, NS_END, NS_SEP, RESUME
 from threadkeep.errors import GraphInterrupt
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
     from threadkeep.pregel.run import Run
 
 Path = tuple[Any, ...]
-
-
-def task_id(
-    checkpoint_id: str, checkpoint_ns: str, step: int, name: str, path: Path, triggers: tuple[str, ...]
-) -> str:
-    """The id of a task, in the form of a UUID: equal wherever the same step is planned again."""
-    parts = (checkpoint_id, checkpoint_ns, str(step), name, *map(str, path[:2]), *triggers)
-    digest = blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
-    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 
 
 class Task:

@@ -169,6 +169,13 @@ class Allowlist:
             codec = _codecs.get(cls) or codec_of(cls)
         return codec
 
+    def class_called(self, module: str, name: str) -> type:
+        """The allowed class of that module with this name, qualified or not. Raises `InvalidModuleError`."""
+        for cls in (*_codecs, *self._classes.values()):
+            if cls.__module__ == module and name in (cls.__name__, cls.__qualname__):
+                return cls
+        return self.codec_for_name(f"{module}:{name}").cls
+
     def _allows(self, cls: Any) -> bool:
         if _only_pickled(cls):
             return False

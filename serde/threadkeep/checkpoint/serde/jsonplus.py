@@ -103,6 +103,10 @@ class JsonPlusSerializer(SerializerProtocol):
         extended._start(self.pickle_fallback, self._allowed.extended(extra_allowlist), self._hook)
         return extended
 
+    def allowed_class(self, module: str, name: str) -> type:
+        """The class that other formats call so, if it is on the allow-list. Raises `InvalidModuleError`."""
+        return self._allowed.class_called(module, name)
+
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """The tag and bytes for *obj*. Raises `SerializationError`.
 
