@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from threadkeep.errors import InvalidOpError
-from threadkeep.store.base.ops import Item
+from threadkeep.store.base.ops import Item, is_unicode
 
 MAX_INTEGER_BITS = 4096
 """Below the 4,300 digits that Python reads from JSON."""
@@ -52,7 +52,7 @@ class _NotJSON(Exception):
 def _dict(value: Mapping[str, Any]) -> dict[str, Any]:
     copy = {}
     for key, held in value.items():
-        if type(key) is not str or not (key.isascii() or _is_unicode(key)):
+        if type(key) is not str or not is_unicode(key):
             raise _NotJSON(f"the key {key!r}")
         try:
             copy[key] = held if held is None or type(held) is bool else _COPIES.get(type(held), _other)(held)
@@ -74,17 +74,9 @@ def _list(value: list[Any] | tuple[Any, ...]) -> list[Any]:
 
 
 def _str(value: str) -> str:
-    if not (value.isascii() or _is_unicode(value)):
+    if not is_unicode(value):
         raise _NotJSON(f"text with a lone surrogate, {value[:40]!r}")
     return value
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _int(value: int) -> int:

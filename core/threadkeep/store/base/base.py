@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -57,7 +57,7 @@ class BaseStore(ABC):
 
     def get(self, namespace: Namespace, key: str, *, refresh_ttl: bool | None = None) -> Item | None:
         """The item, or None if there is none or it has expired."""
-        return cast("Item | None", self.batch([GetOp(namespace, key, self._refresh(refresh_ttl))])[0])
+        return cast("Item | None", self._one(GetOp(namespace, key, self._refresh(refresh_ttl))))
 
     def search(
         self,
@@ -83,7 +83,7 @@ class BaseStore(ABC):
         """
         refresh = self._refresh(refresh_ttl)
         op = SearchOp(namespace_prefix, filter, limit, offset, query, refresh, mode, order, after)
-        return cast("list[SearchItem]", self.batch([op])[0])
+        return cast("list[SearchItem]", self._one(op))
 
     def put(
         self,
@@ -100,11 +100,11 @@ class BaseStore(ABC):
         the store's configuration, False for none. *ttl*: minutes to live, None for ever; left out: the
         store's default.
         """
-        self.batch([PutOp(namespace, key, value, index, self._ttl(ttl))])
+        self._one(PutOp(namespace, key, value, index, self._ttl(ttl)))
 
     def delete(self, namespace: Namespace, key: str) -> None:
         """Deletes the item, if there is one."""
-        self.batch([PutOp(namespace, key, None)])
+        self._one(PutOp(namespace, key, None))
 
     def list_namespaces(
         self,
@@ -120,12 +120,12 @@ class BaseStore(ABC):
         to *max_depth* labels. `"*"` in a path is any one label. *match* is another name of *prefix*.
         """
         op = ListNamespacesOp(_conditions(prefix, suffix, match), max_depth, limit, offset)
-        return cast("list[Namespace]", self.batch([op])[0])
+        return cast("list[Namespace]", self._one(op))
 
     async def aget(self, namespace: Namespace, key: str, *, refresh_ttl: bool | None = None) -> Item | None:
         """As `get`."""
-        results = await self.abatch([GetOp(namespace, key, self._refresh(refresh_ttl))])
-        return cast("Item | None", results[0])
+        op = GetOp(namespace, key, self._refresh(refresh_ttl))
+        return cast("Item | None", await self._aone(op))
 
     async def asearch(
         self,
@@ -144,7 +144,7 @@ class BaseStore(ABC):
         """As `search`."""
         refresh = self._refresh(refresh_ttl)
         op = SearchOp(namespace_prefix, filter, limit, offset, query, refresh, mode, order, after)
-        return cast("list[SearchItem]", (await self.abatch([op]))[0])
+        return cast("list[SearchItem]", await self._aone(op))
 
     async def aput(
         self,
@@ -156,11 +156,11 @@ class BaseStore(ABC):
         ttl: float | NotProvided | None = NOT_GIVEN,
     ) -> None:
         """As `put`."""
-        await self.abatch([PutOp(namespace, key, value, index, self._ttl(ttl))])
+        await self._aone(PutOp(namespace, key, value, index, self._ttl(ttl)))
 
     async def adelete(self, namespace: Namespace, key: str) -> None:
         """As `delete`."""
-        await self.abatch([PutOp(namespace, key, None)])
+        await self._aone(PutOp(namespace, key, None))
 
     async def alist_namespaces(
         self,
@@ -174,7 +174,16 @@ class BaseStore(ABC):
     ) -> list[Namespace]:
         """As `list_namespaces`."""
         op = ListNamespacesOp(_conditions(prefix, suffix, match), max_depth, limit, offset)
-        return cast("list[Namespace]", (await self.abatch([op]))[0])
+        return cast("list[Namespace]", await self._aone(op))
+
+    def _one(self, op: Op) -> Result:
+        return self.batch((op,))[0]
+
+    def _aone(self, op: Op) -> Awaitable[Result]:
+        async def first() -> Result:
+            return (await self.abatch((op,)))[0]
+
+        return first()
 
     def _refresh(self, refresh_ttl: bool | None) -> bool:
         if refresh_ttl is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, KeysView, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from threadkeep.errors import InvalidNamespaceError, InvalidOpError
@@ -228,40 +229,53 @@ class TTLConfig(TypedDict, total=False):
     """How often `start_ttl_sweeper` deletes what has expired."""
 
 
+def is_unicode(text: str) -> bool:
+    """Whether *text* can be written as UTF-8: it has no lone surrogates."""
+    try:
+        text.isascii() or text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _check_text(text: object, what: str) -> None:
     if not isinstance(text, str):
         raise InvalidOpError(f"{what} must be a string, not {type(text).__name__}: {text!r}")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise InvalidOpError(f"{what} must be Unicode text, without lone surrogates: {text!r}") from None
+    if not is_unicode(text):
+        raise InvalidOpError(f"{what} must be Unicode text, without lone surrogates: {text!r}")
 
 
-def check_namespace(namespace: object) -> None:
+def check_namespace(namespace: Namespace) -> None:
     """Raises `InvalidNamespaceError` unless *namespace* is a tuple of labels: non-empty strings without
     periods. The empty tuple passes: it is the prefix of everything.
     """
+    try:
+        _checked(namespace)
+    except TypeError:  # not hashable, hence no tuple of strings
+        _check_labels(namespace)
+
+
+def _check_labels(namespace: object) -> None:
     if not isinstance(namespace, tuple):
         raise InvalidNamespaceError(
             f"A namespace must be a tuple of strings, not {type(namespace).__name__}: {namespace!r}"
         )
     for label in namespace:
         if not isinstance(label, str):
-            raise InvalidNamespaceError(
-                f"The labels of a namespace must be strings, not {type(label).__name__}: "
-                f"{label!r} in {namespace!r}"
-            )
-        if not label:
-            raise InvalidNamespaceError(f"The labels of a namespace must not be empty: {namespace!r}")
-        if "." in label:
-            raise InvalidNamespaceError(
-                f"The labels of a namespace must not contain a period: {label!r} in {namespace!r}"
-            )
-        try:
-            _check_text(label, "A label")
-        except InvalidOpError as error:
-            raise InvalidNamespaceError(f"{error} in {namespace!r}") from None
+            what = f"must be strings, not {type(label).__name__}"
+        elif not label:
+            what = "must not be empty"
+        elif "." in label:
+            what = "must not contain a period"
+        elif not is_unicode(label):
+            what = "must be Unicode text, without lone surrogates"
+        else:
+            continue
+        raise InvalidNamespaceError(f"The labels of a namespace {what}: {label!r} in {namespace!r}")
+
+
+# Most programs use few namespaces, again and again.
+_checked = lru_cache(maxsize=4096)(_check_labels)
 
 
 def _check_home(namespace: Namespace) -> None:
@@ -288,9 +302,10 @@ def _check_get(op: GetOp) -> None:
 def _check_put(op: PutOp) -> None:
     _check_home(op.namespace)
     _check_text(op.key, "A key")
-    if op.value is not None and not isinstance(op.value, Mapping | Item):
+    value = op.value
+    if not (value is None or type(value) is dict or isinstance(value, Mapping | Item)):
         raise InvalidOpError(
-            f"A value must be a mapping with string keys, not {type(op.value).__name__}: "
+            f"A value must be a mapping with string keys, not {type(value).__name__}: "
             f"key {op.key!r} in {op.namespace!r}"
         )
     if op.ttl is not None:
