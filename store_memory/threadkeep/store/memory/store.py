@@ -1,0 +1,314 @@
+"""`InMemoryStore`: the operations of a store over `Contents`, under one lock.
+
+Nothing waits while the lock is held: texts are embedded before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from threadkeep.store.base import (
+    GetOp,
+    IndexConfig,
+    ListNamespacesOp,
+    Namespace,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    TTLConfig,
+    ensure_embeddings,
+    validate_op_namespace,
+)
+from threadkeep.store.base.base import BaseStore
+from threadkeep.store.expiry import expired, expires
+from threadkeep.store.filter import Node as Filter
+from threadkeep.store.filter import parse
+from threadkeep.store.memory.contents import Contents, Search
+from threadkeep.store.memory.items import Record
+from threadkeep.store.memory.vectors import Floats, Vectors
+from threadkeep.store.namespaces import listed
+from threadkeep.store.sweeper import Sweeper, sweep_minutes
+from threadkeep.store.texts import check_vectors, fields_of, text_hash, texts_of
+from threadkeep.store.values import own
+
+SWEPT_AT_ONCE = 1000
+"""Expired items that are deleted before other threads have their turn."""
+
+
+class MemoryIndexConfig(IndexConfig, total=False):
+    """How the items of an `InMemoryStore` are found by meaning."""
+
+    distance_type: Literal["cosine", "inner_product", "l2"]
+    """What the score is: 1 - cosine distance, the inner product, or minus the Euclidean distance. "cosine" if
+    left out."""
+
+
+class _Wanted(NamedTuple):
+    """Texts and queries that a batch needs vectors for."""
+
+    texts: list[str]
+    queries: list[str]
+
+
+class _Vectors(NamedTuple):
+    """The vectors of a `_Wanted`."""
+
+    texts: Sequence[Sequence[float]]
+    queries: Sequence[Sequence[float]]
+
+
+class _Draft(NamedTuple):
+    """A checked put: a private copy of the value (None: delete) and the texts to embed by their hash."""
+
+    op: PutOp
+    value: dict[str, Any] | None
+    texts: dict[bytes, str]
+
+
+class _Batch:
+    """The checked operations of one batch, and the vectors made for it so far."""
+
+    def __init__(self, ops: list[Op]) -> None:
+        self.ops = ops
+        self.drafts: dict[tuple[Namespace, str], _Draft] = {}
+        self.filters: dict[int, Filter] = {}
+        self.queries: dict[str, Floats | None] = {}
+        self.made: dict[bytes, int] = {}
+        """Rows of `matrix`, by the hash of their text."""
+        self.matrix: Floats | None = None
+
+
+Steps = Generator[_Wanted, _Vectors, list[Result]]
+
+
+class InMemoryStore(BaseStore):
+    """Items in the memory of this process, searched exactly.
+
+    May be used by any number of threads and event loops. Values are copied in and out. Searches by meaning
+    need *index*; those by words do not. *ttl* sets the defaults of expiry; nothing is swept unless
+    `start_ttl_sweeper` or `sweep_ttl` is called, but expired items are never returned.
+    """
+
+    supports_ttl = True
+
+    def __init__(
+        self, index: MemoryIndexConfig | IndexConfig | None = None, *, ttl: TTLConfig | None = None
+    ) -> None:
+        self.index_config = index
+        self.ttl_config = ttl
+        self.embeddings = None if index is None else ensure_embeddings(index.get("embed"))
+        self._fields = [] if index is None else fields_of(index)
+        self._contents = Contents(None if index is None else _vectors(index))
+        self._mortal: dict[Record, None] = {}
+        self._lock = threading.Lock()
+        self._sweeper: Sweeper | None = None
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """See `BaseStore`. The texts of a batch are embedded in one call."""
+        steps = self._steps(ops)
+        try:
+            wanted = next(steps)
+            while True:
+                wanted = steps.send(self._embedded(wanted))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """As `batch`. Embedding does not block the event loop; a search may for as long as it takes."""
+        steps = self._steps(ops)
+        try:
+            wanted = next(steps)
+            while True:
+                wanted = steps.send(await self._aembedded(wanted))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _embedded(self, wanted: _Wanted) -> _Vectors:
+        assert self.embeddings is not None
+        texts = self.embeddings.embed_documents(wanted.texts) if wanted.texts else []
+        return _Vectors(texts, [self.embeddings.embed_query(query) for query in wanted.queries])
+
+    async def _aembedded(self, wanted: _Wanted) -> _Vectors:
+        assert self.embeddings is not None
+        texts = await self.embeddings.aembed_documents(wanted.texts) if wanted.texts else []
+        return _Vectors(texts, [await self.embeddings.aembed_query(query) for query in wanted.queries])
+
+    def _steps(self, ops: Iterable[Op]) -> Steps:
+        """The results of a batch; yields what must be embedded before."""
+        batch = self._checked(list(ops))
+        while True:
+            with self._lock:
+                missing = self._missing(batch)
+                queries = [query for query, vector in batch.queries.items() if vector is None]
+                if not missing and not queries:
+                    return self._performed(batch)
+            vectors = yield _Wanted(list(missing.values()), queries)
+            self._take(batch, missing, queries, vectors)
+
+    def _checked(self, ops: list[Op]) -> _Batch:
+        """Raises `InvalidOpError` if one of the operations cannot be carried out."""
+        batch = _Batch(ops)
+        for place, op in enumerate(ops):
+            validate_op_namespace(op)
+            if isinstance(op, PutOp):
+                batch.drafts[op.namespace, op.key] = self._draft(op)
+            elif isinstance(op, SearchOp):
+                batch.filters[place] = parse(op.filter)
+                if op.query and op.mode != "lexical" and self.embeddings is not None:
+                    batch.queries[op.query] = None
+        return batch
+
+    def _draft(self, op: PutOp) -> _Draft:
+        if op.value is None:
+            return _Draft(op, None, {})
+        value = own(op.value)
+        if self.embeddings is None:
+            return _Draft(op, value, {})
+        texts = texts_of(value, op.index, self._fields)
+        return _Draft(op, value, {text_hash(found.text): found.text for found in texts})
+
+    def _missing(self, batch: _Batch) -> dict[bytes, str]:
+        """The texts that have no vector yet: neither in this batch nor in the item that is overwritten."""
+        missing = {}
+        for (namespace, key), draft in batch.drafts.items():
+            if draft.texts:
+                old = self._contents.items.get(namespace, key)
+                for name, text in draft.texts.items():
+                    if name not in batch.made and (old is None or name not in old.rows):
+                        missing[name] = text
+        return missing
+
+    def _take(
+        self, batch: _Batch, missing: Mapping[bytes, str], queries: list[str], vectors: _Vectors
+    ) -> None:
+        """Puts what was embedded into the batch. Raises `InvalidOpError` if it is not what was asked for."""
+        rows = self._contents.vectors
+        assert rows is not None
+        texts = [*missing.values(), *queries]
+        check_vectors([*vectors.texts, *vectors.queries], texts, rows.dims)
+        if missing:
+            made = rows.matrix(vectors.texts)
+            start = 0 if batch.matrix is None else len(batch.matrix)
+            batch.made.update((name, start + place) for place, name in enumerate(missing))
+            batch.matrix = made if batch.matrix is None else np.concatenate([batch.matrix, made])
+        for query, vector in zip(queries, vectors.queries, strict=True):
+            batch.queries[query] = rows.matrix([vector])[0]
+
+    # Under the lock
+
+    def _performed(self, batch: _Batch) -> list[Result]:
+        now = datetime.now(UTC) if self._now is None else self._now()
+        results = [self._read(batch, place, op, now) for place, op in enumerate(batch.ops)]
+        if batch.drafts:
+            self._write(batch, now)
+        return results
+
+    def _read(self, batch: _Batch, place: int, op: Op, now: datetime) -> Result:
+        if isinstance(op, GetOp):
+            record = self._contents.items.get(op.namespace, op.key)
+            if record is None or expired(record.expires_at, now):
+                return None
+            _refresh(record, op.refresh_ttl, now)
+            return record.item()
+        if isinstance(op, SearchOp):
+            query = batch.queries.get(op.query) if op.query else None
+            found = self._contents.search(Search(op, batch.filters[place], query, now))
+            return [_found(record, score, op.refresh_ttl, now) for record, score in found]
+        if isinstance(op, ListNamespacesOp):
+            return listed(self._namespaces(now), op)
+        return None
+
+    def _namespaces(self, now: datetime) -> Iterable[Namespace]:
+        homes = self._contents.items.homes
+        if not self._mortal:
+            return homes
+        return (
+            namespace
+            for namespace, home in homes.items()
+            if any(not expired(record.expires_at, now) for record in home.values())
+        )
+
+    def _write(self, batch: _Batch, now: datetime) -> None:
+        owners: list[tuple[Record, bytes]] = []
+        for (namespace, key), draft in batch.drafts.items():
+            old = self._contents.items.get(namespace, key)
+            if old is not None:
+                self._mortal.pop(old, None)
+            if draft.value is not None:
+                record = _record(draft, old, now)
+                self._contents.put(record, old)
+                if record.expires_at is not None:
+                    self._mortal[record] = None
+                if draft.texts:
+                    owners.extend((record, name) for name in draft.texts if name not in record.rows)
+            elif old is not None:
+                self._contents.delete(old)
+        if owners:
+            assert batch.matrix is not None
+            places = [batch.made[name] for _, name in owners]
+            in_place = places == list(range(len(batch.matrix)))
+            self._contents.attach(batch.matrix if in_place else batch.matrix[places], owners)
+
+    # Expiry
+
+    def sweep_ttl(self) -> int:
+        """Deletes the items that have expired; how many they were."""
+        now, swept = datetime.now(UTC) if self._now is None else self._now(), 0
+        with self._lock:
+            mortal = list(self._mortal)
+        for start in range(0, len(mortal), SWEPT_AT_ONCE):
+            with self._lock:
+                for record in mortal[start : start + SWEPT_AT_ONCE]:
+                    if record in self._mortal and expired(record.expires_at, now):
+                        del self._mortal[record]
+                        self._contents.delete(record)
+                        swept += 1
+        return swept
+
+    def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
+        """Sweeps in a thread, now and every so many minutes; done when stopped. One that runs is left alone."""
+        if self._sweeper is None or not self._sweeper.running:
+            self._sweeper = Sweeper(self.sweep_ttl, sweep_minutes(sweep_interval_minutes, self.ttl_config))
+        return self._sweeper.future
+
+    def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
+        """Whether no sweeper runs any more, waiting at most *timeout* seconds for it."""
+        return self._sweeper is None or self._sweeper.stop(timeout)
+
+
+def _vectors(index: MemoryIndexConfig | IndexConfig) -> Vectors[Record]:
+    if "dims" not in index or "embed" not in index:
+        raise ValueError('index needs "dims", the length of the vectors, and "embed", what makes them')
+    return Vectors(index["dims"], str(index.get("distance_type", "cosine")))
+
+
+def _record(draft: _Draft, old: Record | None, now: datetime) -> Record:
+    """What a put keeps: an item that has not expired keeps its creation, unchanged texts their vectors."""
+    op = draft.op
+    assert draft.value is not None
+    created = now if old is None or expired(old.expires_at, now) else old.created_at
+    record = Record(op.namespace, op.key, draft.value, created, now)
+    record.words = op.index is not False
+    if op.ttl is not None:
+        record.ttl, record.expires_at = op.ttl, expires(now, op.ttl)
+    if old is not None and old.rows:
+        record.rows = {name: old.rows[name] for name in draft.texts if name in old.rows}
+    return record
+
+
+def _found(record: Record, score: float | None, refresh: bool, now: datetime) -> SearchItem:
+    _refresh(record, refresh, now)
+    return record.found(score)
+
+
+def _refresh(record: Record, refresh: bool, now: datetime) -> None:
+    if refresh and record.ttl is not None:
+        record.expires_at = expires(now, record.ttl)
