@@ -17,6 +17,8 @@ PUBLIC_SIGNATURES: dict[str, set[str]] = {
         "Pregel.invoke",
         "Pregel.stream",
     },
+    # `store.search(prefix, query=, filter=, limit=, offset=, ...)` and its like, as programs call them.
+    "core/threadkeep/store/base/base.py": {"BaseStore.asearch", "BaseStore.search"},
     # `graph.get_graph().draw_mermaid_png(...)` as programs call it.
     "core/threadkeep/graph/draw.py": {"Graph.draw_mermaid_png"},
     # `PostgresSaver.from_conn_string(uri, pipeline=, serde=, schema=, pool_config=)` as issue 3 declares it.
