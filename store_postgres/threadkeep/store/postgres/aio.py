@@ -1,0 +1,170 @@
+"""The store for asyncio: on a connection, a pool or a pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from psycopg import AsyncPipeline
+
+from threadkeep.errors import StorageUnavailableError
+from threadkeep.postgres import setup as tables
+from threadkeep.postgres.aconnections import AsyncConnections, AsyncResource, connecting
+from threadkeep.store.base import Op, Result, TTLConfig
+from threadkeep.store.base.batch import AsyncBatchedBaseStore
+from threadkeep.store.postgres.base import logger
+from threadkeep.store.postgres.config import PoolConfig, PostgresIndexConfig
+from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations, prepared
+from threadkeep.store.postgres.tables import ITEMS
+from threadkeep.store.sweeper import sweep_minutes
+
+__all__ = ["AsyncPostgresStore"]
+
+_OWNER = "AsyncPostgresStore"
+
+
+class AsyncPostgresStore(AsyncBatchedBaseStore):
+    """Items in PostgreSQL, for the tasks of one event loop, whose operations go out together.
+
+    Options as of `PostgresStore`. The sync methods work from other threads while the loop runs; on the loop's
+    own thread they raise, since they would wait for themselves.
+    """
+
+    supports_ttl = True
+
+    def __init__(
+        self,
+        conn: AsyncResource,
+        *,
+        pipe: AsyncPipeline | None = None,
+        deserializer: Callable[[bytes], dict[str, Any]] | None = None,
+        index: PostgresIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+        schema: str = "public",
+    ) -> None:
+        self._configure(AsyncConnections(conn, owner=_OWNER), deserializer, index, ttl, schema)
+        self.pipe = pipe
+
+    @classmethod
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        pipeline: bool = False,
+        pool_config: PoolConfig | None = None,
+        index: PostgresIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+        schema: str = "public",
+    ) -> Self:
+        """A store that connects when first used. For `async with`, or `aclose` it.
+
+        Options as of `PostgresStore.from_conn_string`.
+        """
+        made = cls.__new__(cls)
+        make = connecting(conn_string, pool_config)
+        connections = AsyncConnections(None, make, pipeline=pipeline, owner=_OWNER)
+        made._configure(connections, None, index, ttl, schema)
+        made.pipe = None
+        return made
+
+    def _configure(
+        self,
+        connections: AsyncConnections,
+        deserializer: Callable[[bytes], dict[str, Any]] | None,
+        index: PostgresIndexConfig | None,
+        ttl: TTLConfig | None,
+        schema: str,
+    ) -> None:
+        AsyncBatchedBaseStore.__init__(self)
+        if index is not None:
+            raise NotImplementedError("AsyncPostgresStore does not search by meaning yet.")
+        self._connections = connections
+        self.index_config = index
+        self.ttl_config = ttl
+        self._operations = Operations(schema, deserializer, lambda: self._now() if self._now else None)
+        self._sweeper: tuple[asyncio.Event, asyncio.Task[None]] | None = None
+
+    @property
+    def conn(self) -> AsyncResource | None:
+        """The pool or connection; None before the first use."""
+        return self._connections.resource
+
+    async def setup(self, *, dry_run: bool = False) -> str:
+        """Creates or upgrades the tables; returns the SQL for it. Does nothing if they are as they should be.
+
+        Safe when many processes do it at once. `dry_run`: only prints the SQL.
+        """
+        return await tables.asetup(self._connections, ITEMS, self._operations.schema, dry_run=dry_run)
+
+    async def check(self) -> bool:
+        """Whether the tables are of this version and whole; changes nothing."""
+        return await tables.acheck(self._connections, ITEMS, self._operations.schema)
+
+    async def aclose(self) -> None:
+        """Waits for what was asked, stops the sweeper, and closes what the store opened."""
+        await self.settled()
+        await self.stop_ttl_sweeper()
+        await self._connections.close()
+
+    async def __aenter__(self) -> Self:
+        await self._connections.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """The results of *ops*, in their order; one round trip, one transaction.
+
+        Writing an item twice has the effect of once, so a batch is tried again when a connection breaks.
+        """
+        batch = prepared(ops)
+        if batch.is_one_statement:
+            return await self._connections.read(lambda: self._operations.run(batch))
+        return await self._connections.write(lambda: self._operations.run(batch), repeatable=True)
+
+    async def sweep_ttl(self) -> int:
+        """Deletes what has expired, in transactions of at most 1,000 items; returns how many these were.
+
+        Does nothing while another sweeper, of any process, is at it.
+        """
+        swept = 0
+        while True:
+            gone = await self._connections.write(self._operations.sweep, repeatable=True)
+            swept += gone
+            if gone < SWEPT_AT_ONCE:
+                return swept
+
+    async def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> asyncio.Task[None]:
+        """Sweeps in a task, now and every so many minutes; done when stopped. A running one stays.
+
+        Where the database does not answer, that sweep is left out and a warning logged.
+        """
+        if self._sweeper is None or self._sweeper[1].done():
+            minutes = sweep_minutes(sweep_interval_minutes, self.ttl_config)
+            stop = asyncio.Event()
+            self._sweeper = stop, asyncio.create_task(self._sweep_every(minutes * 60, stop))
+        return self._sweeper[1]
+
+    async def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
+        """Whether no sweeper runs any more, waiting at most *timeout* seconds for it."""
+        if self._sweeper is None:
+            return True
+        stop, task = self._sweeper
+        stop.set()
+        await asyncio.wait([task], timeout=timeout)
+        return task.done()
+
+    async def _sweep_every(self, seconds: float, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self.sweep_ttl()
+            except StorageUnavailableError:
+                logger.warning("Expired items were not swept; the next sweep will try again.", exc_info=True)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), seconds)

@@ -1,0 +1,179 @@
+"""The store for threads: on a connection, a pool or a pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
+
+from psycopg import Pipeline
+
+from threadkeep.errors import StorageUnavailableError
+from threadkeep.postgres import setup as tables
+from threadkeep.postgres.connections import Connections, Resource, connecting
+from threadkeep.store.base import BaseStore, Op, Result, TTLConfig
+from threadkeep.store.postgres.config import (
+    ANNIndexConfig,
+    HNSWConfig,
+    IVFFlatConfig,
+    PoolConfig,
+    PostgresIndexConfig,
+)
+from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations, prepared
+from threadkeep.store.postgres.tables import ITEMS
+from threadkeep.store.sweeper import Sweeper, sweep_minutes
+
+__all__ = [
+    "ANNIndexConfig",
+    "HNSWConfig",
+    "IVFFlatConfig",
+    "PoolConfig",
+    "PostgresIndexConfig",
+    "PostgresStore",
+]
+
+
+logger = logging.getLogger(__name__)
+
+
+class PostgresStore(BaseStore):
+    """Items in PostgreSQL. May be used from many threads and many processes.
+
+    `conn`: a pool, whose connections work in parallel, or a connection, which one thread uses at a time. Call
+    `setup` once on a new database. `pipe`: for programs that bring their connection in pipeline mode.
+    `deserializer`: makes the value of its JSON. `schema`: where the tables are. The async methods run in
+    worker threads.
+    """
+
+    supports_ttl = True
+
+    def __init__(
+        self,
+        conn: Resource,
+        *,
+        pipe: Pipeline | None = None,
+        deserializer: Callable[[bytes], dict[str, Any]] | None = None,
+        index: PostgresIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+        schema: str = "public",
+    ) -> None:
+        self._configure(Connections(conn), deserializer, index, ttl, schema)
+        self.pipe = pipe
+
+    @classmethod
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        pipeline: bool = False,
+        pool_config: PoolConfig | None = None,
+        index: PostgresIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+        schema: str = "public",
+    ) -> Self:
+        """A store that connects when first used. Use it in `with`, or `close` it.
+
+        With `pool_config` it has a pool of connections (`min_size`, `max_size`, `kwargs` of each connection);
+        else one, which is made anew when it breaks. Behind a pooler in transaction mode give the connections
+        `kwargs={"prepare_threshold": None}`.
+        """
+        made = cls.__new__(cls)
+        connections = Connections(None, connecting(conn_string, pool_config), pipeline=pipeline)
+        made._configure(connections, None, index, ttl, schema)
+        made.pipe = None
+        return made
+
+    def _configure(
+        self,
+        connections: Connections,
+        deserializer: Callable[[bytes], dict[str, Any]] | None,
+        index: PostgresIndexConfig | None,
+        ttl: TTLConfig | None,
+        schema: str,
+    ) -> None:
+        if index is not None:
+            raise NotImplementedError("PostgresStore does not search by meaning yet.")
+        self._connections = connections
+        self.index_config = index
+        self.ttl_config = ttl
+        self._operations = Operations(schema, deserializer, lambda: self._now() if self._now else None)
+        self._sweeper: Sweeper | None = None
+
+    @property
+    def conn(self) -> Resource:
+        """The pool or connection."""
+        return self._connections.open()
+
+    def setup(self, *, dry_run: bool = False) -> str:
+        """Creates or upgrades the tables; returns the SQL for it. Does nothing if they are as they should be.
+
+        Safe when many processes do it at once. `dry_run`: only prints the SQL.
+        """
+        return tables.setup(self._connections, ITEMS, self._operations.schema, dry_run=dry_run)
+
+    def check(self) -> bool:
+        """Whether the tables are of this version and whole; changes nothing."""
+        return tables.check(self._connections, ITEMS, self._operations.schema)
+
+    def close(self) -> None:
+        """Stops the sweeper, and closes what the store opened."""
+        self.stop_ttl_sweeper()
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        self._connections.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """The results of *ops*, in their order; one round trip, one transaction.
+
+        Writing an item twice has the effect of once, so a batch is tried again when a connection breaks.
+        """
+        batch = prepared(ops)
+        if batch.is_one_statement:
+            return self._connections.read(lambda: self._operations.run(batch))
+        return self._connections.write(lambda: self._operations.run(batch), repeatable=True)
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """As `batch`."""
+        return await asyncio.to_thread(self.batch, ops)
+
+    def sweep_ttl(self) -> int:
+        """Deletes what has expired, in transactions of at most 1,000 items; returns how many these were.
+
+        Does nothing while another sweeper, of any process, is at it.
+        """
+        swept = 0
+        while True:
+            gone = self._connections.write(self._operations.sweep, repeatable=True)
+            swept += gone
+            if gone < SWEPT_AT_ONCE:
+                return swept
+
+    def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
+        """Sweeps in a thread, now and every so many minutes; done when stopped. A running one stays.
+
+        Where the database does not answer, that sweep is left out and a warning logged.
+        """
+        if self._sweeper is None or not self._sweeper.running:
+            minutes = sweep_minutes(sweep_interval_minutes, self.ttl_config)
+            self._sweeper = Sweeper(self._sweep_if_possible, minutes)
+        return self._sweeper.future
+
+    def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
+        """Whether no sweeper runs any more, waiting at most *timeout* seconds for it."""
+        return self._sweeper is None or self._sweeper.stop(timeout)
+
+    def _sweep_if_possible(self) -> None:
+        try:
+            self.sweep_ttl()
+        except StorageUnavailableError:
+            logger.warning("Expired items were not swept; the next sweep will try again.", exc_info=True)

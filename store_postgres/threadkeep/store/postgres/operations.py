@@ -1,0 +1,299 @@
+"""A batch of operations as steps: statements to perform and rows to receive. Pure; both colours run it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from hashlib import blake2b
+from itertools import zip_longest
+from typing import Any, NamedTuple, cast
+
+from threadkeep.postgres import ledger
+from threadkeep.postgres.statements import Statement, Steps, checked_schema
+from threadkeep.store import filter as filters
+from threadkeep.store.base import (
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    validate_op_namespace,
+)
+from threadkeep.store.postgres import sql
+from threadkeep.store.postgres.filters import Condition, compiled
+from threadkeep.store.postgres.names import (
+    END,
+    LAST,
+    body_of,
+    checked,
+    escaped,
+    namespace_of,
+    range_of,
+    searchable,
+    space,
+    unescaped,
+)
+from threadkeep.store.postgres.tables import ITEMS
+from threadkeep.store.values import own
+
+__all__ = ["SWEPT_AT_ONCE", "Batch", "Operations", "Put"]
+
+SWEPT_AT_ONCE = 1_000
+_MOST = 2**62
+"""Stands for every larger limit and offset."""
+Place = tuple[str, str]
+"""Namespace and key as the table has them."""
+Reader = Callable[[list[Any]], Iterable[int]]
+"""Takes the rows of a statement; gives the numbers of the items whose time starts anew."""
+
+
+class Put(NamedTuple):
+    """An item to be written."""
+
+    op: PutOp
+    value: dict[str, Any]
+    body: str
+    searchable: str | None
+
+
+class Batch(NamedTuple):
+    """Operations that were checked. Of several writes to one place only the last is here."""
+
+    size: int
+    gets: list[tuple[int, GetOp]]
+    searches: list[tuple[int, SearchOp, Condition]]
+    lists: list[tuple[int, ListNamespacesOp]]
+    writes: dict[Place, Put | None]
+    """None: to be deleted."""
+
+    @property
+    def is_one_statement(self) -> bool:
+        """Whether it takes a single statement, apart from what it refreshes: no transaction is needed."""
+        deletes = any(put is None for put in self.writes.values())
+        puts = any(put is not None for put in self.writes.values())
+        return bool(self.gets) + len(self.searches) + len(self.lists) + deletes + puts <= 1
+
+
+def prepared(ops: Iterable[Op]) -> Batch:
+    """The batch of some operations. Raises `InvalidOpError` if one of them is bad."""
+    batch = Batch(0, [], [], [], {})
+    place = -1
+    for place, op in enumerate(ops):
+        validate_op_namespace(op)
+        if isinstance(op, GetOp):
+            batch.gets.append((place, op))
+        elif isinstance(op, PutOp):
+            name = space(op.namespace), escaped(op.key)
+            checked(*name)
+            batch.writes[name] = None if op.value is None else _put(op)
+        elif isinstance(op, SearchOp):
+            batch.searches.append((place, op, compiled(filters.parse(op.filter))))
+        else:
+            batch.lists.append((place, op))
+    return batch._replace(size=place + 1)
+
+
+def _put(op: PutOp) -> Put:
+    assert op.value is not None
+    value = own(op.value)
+    body = body_of(value)
+    return Put(op, value, body, searchable(value, body))
+
+
+class Operations:
+    """The steps of one store's operations. May be used from many threads."""
+
+    def __init__(
+        self,
+        schema_name: str,
+        deserializer: Callable[[bytes], dict[str, Any]] | None,
+        now: Callable[[], datetime | None],
+    ) -> None:
+        self.schema = checked_schema(schema_name)
+        self._now = now
+        self._load = json.loads if deserializer is None else lambda body: deserializer(body.encode())
+        self._quoted: dict[str, bytes] = {}
+        self._checked = False
+
+    def ask(self, template: str, parameters: Any) -> Statement:
+        """A statement that gives rows."""
+        return Statement(self._query(template), parameters, True)
+
+    def tell(self, template: str, parameters: Any) -> Statement:
+        """A statement that gives none."""
+        return Statement(self._query(template), parameters, False)
+
+    def _query(self, template: str) -> bytes:
+        query = self._quoted.get(template)
+        if query is None:
+            if len(self._quoted) > 500:  # filters are of endless variety
+                self._quoted.clear()
+            query = self._quoted[template] = ITEMS.quoted(template, self.schema)
+        return query
+
+    def _ready(self) -> Steps[None]:
+        """Asks for the version of the tables, the first time."""
+        if not self._checked:
+            (applied,) = yield [self.ask(ledger.STATE, (ITEMS.name,))]
+            ledger.check(ITEMS, self.schema, applied)
+            self._checked = True
+
+    def run(self, batch: Batch) -> Steps[list[Result]]:
+        """The results of a batch. What it reads comes before what it writes."""
+        yield from self._ready()
+        results: list[Result] = [None] * batch.size
+        now = self._now()
+        asked = [*self._gets(batch, results, now)]
+        asked += [self._search(place, op, condition, results, now) for place, op, condition in batch.searches]
+        asked += [self._list(place, op, results, now) for place, op in batch.lists]
+        statements = [statement for statement, _ in asked] + [*self._writes(batch, now)]
+        if statements:
+            answers = yield statements
+            touched = {no for (_, read), rows in zip(asked, answers, strict=False) for no in read(rows)}
+            if touched:
+                yield [self.tell(sql.TOUCH, {"no": sorted(touched), "now": now})]
+        return results
+
+    def _gets(
+        self, batch: Batch, results: list[Result], now: datetime | None
+    ) -> Iterable[tuple[Statement, Reader]]:
+        wanted: dict[Place, list[tuple[int, GetOp]]] = {}
+        for place, op in batch.gets:
+            wanted.setdefault((space(op.namespace), escaped(op.key)), []).append((place, op))
+        if not wanted:
+            return
+        asked = [*wanted.values()]
+        if len(asked) == 1:
+            ((ns, key),) = wanted
+            statement = self.ask(sql.GET, {"ns": ns, "key": key, "now": now})
+        else:
+            spaces, keys = (list(column) for column in zip(*wanted, strict=True))
+            statement = self.ask(sql.GET_MANY, {"ns": spaces, "key": keys, "now": now})
+        load = self._load
+
+        def read(rows: list[Any]) -> Iterable[int]:
+            for i, body, created, updated, mortal in rows:
+                for place, op in asked[i - 1]:
+                    results[place] = Item(
+                        value=load(body),
+                        key=op.key,
+                        namespace=op.namespace,
+                        created_at=created,
+                        updated_at=updated,
+                    )
+                    if mortal is not None and op.refresh_ttl:
+                        yield mortal
+
+        yield statement, read
+
+    def _search(
+        self, place: int, op: SearchOp, condition: Condition, results: list[Result], now: datetime | None
+    ) -> tuple[Statement, Reader]:
+        parameters: dict[str, Any] = {
+            **condition.parameters,
+            "now": now,
+            "limit": min(op.limit, _MOST),
+            "offset": min(op.offset, _MOST),
+        }
+        within, after = range_of(op.namespace_prefix), op.after
+        if within is not None:
+            parameters["first"], parameters["end"] = within
+        if after is not None:
+            parameters |= {
+                "updated": after.updated_at,
+                "ns": space(after.namespace),
+                "key": escaped(after.key),
+            }
+        template = sql.search(condition.sql, op.order, within=within is not None, behind=after is not None)
+
+        def read(rows: list[Any]) -> Iterable[int]:
+            results[place] = [
+                SearchItem(namespace_of(ns), unescaped(key), self._load(body), created, updated)
+                for ns, key, body, created, updated, _ in rows
+            ]
+            return [row[5] for row in rows if row[5] is not None] if op.refresh_ttl else []
+
+        return self.ask(template, parameters), read
+
+    def _list(
+        self, place: int, op: ListNamespacesOp, results: list[Result], now: datetime | None
+    ) -> tuple[Statement, Reader]:
+        prefix, suffix = (_merged(op.match_conditions or (), kind) for kind in ("prefix", "suffix"))
+        known = [] if prefix is None else prefix[: [*prefix, None].index(None)]
+        first, end = range_of(tuple(cast("list[str]", known))) or ("", LAST)
+        parameters = {
+            "first": first,
+            "end": end,
+            "prefix": None if prefix is None else [label and escaped(label) for label in prefix],
+            "suffix": None if suffix is None else [label and escaped(label) for label in suffix],
+            "depth": op.max_depth,
+            "limit": 0 if prefix is None or suffix is None else min(op.limit, _MOST),
+            "offset": min(op.offset, _MOST),
+            "now": now,
+        }
+
+        def read(rows: list[Any]) -> Iterable[int]:
+            results[place] = [namespace_of(name + END) for (name,) in rows]
+            return ()
+
+        return self.ask(sql.NAMESPACES, parameters), read
+
+    def _writes(self, batch: Batch, now: datetime | None) -> Iterable[Statement]:
+        """In the order of the places: two batches that write the same ones do not wait for each other."""
+        puts = [(ns, key, put) for (ns, key), put in sorted(batch.writes.items(), key=_place) if put]
+        gone = [place for place, put in sorted(batch.writes.items(), key=_place) if put is None]
+        if puts:
+            yield self.tell(
+                sql.PUT,
+                {
+                    "ns": [ns for ns, _, _ in puts],
+                    "key": [key for _, key, _ in puts],
+                    "body": [put.body for _, _, put in puts],
+                    "searchable": [put.searchable for _, _, put in puts],
+                    "ttl": [put.op.ttl for _, _, put in puts],
+                    "now": now,
+                },
+            )
+        if gone:
+            yield self.tell(sql.DELETE, {"ns": [ns for ns, _ in gone], "key": [key for _, key in gone]})
+
+    def sweep(self) -> Steps[int]:
+        """Deletes some of what has expired; returns how many. 0 if another sweeper is at it."""
+        yield from self._ready()
+        ((mine,),) = yield [self.ask(sql.TRY_SWEEPING, (self._sweepers_lock(),))]
+        if not mine[0]:
+            return 0
+        (gone,) = yield [self.ask(sql.SWEEP, {"now": self._now(), "limit": SWEPT_AT_ONCE})]
+        return len(gone)
+
+    def _sweepers_lock(self) -> int:
+        digest = blake2b(f"threadkeep sweeper {self.schema}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big", signed=True)
+
+
+def _place(write: tuple[Place, Put | None]) -> Place:
+    return write[0]
+
+
+def _merged(conditions: Iterable[MatchCondition], kind: str) -> list[str | None] | None:
+    """The one path that says what all conditions of a kind say, None where it has "*"; None if two of them
+    contradict each other. Paths of a suffix lie against the end.
+    """
+    merged: list[str | None] = []
+    for condition in conditions:
+        if condition.match_type == kind:
+            path = [None if label == "*" else label for label in condition.path]
+            if kind == "suffix":
+                path.reverse()
+            pairs = zip_longest(merged, path)
+            merged = []
+            for known, label in pairs:
+                if known is not None and label is not None and known != label:
+                    return None
+                merged.append(known if label is None else label)
+    return merged[::-1] if kind == "suffix" else merged
