@@ -124,6 +124,20 @@ def empty_for(user: object) -> None:
             conn.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(f"threadkeep_{table}")))
 
 
+_schema_for: tuple[object, str] = (None, "of_nobody")
+
+
+def schema_for(user: object) -> str:
+    """The name of a schema of the shared database; a new, empty one if the last user was another."""
+    global _schema_for
+    if user != _schema_for[0]:
+        name = f"of_test_{next(_numbers)}"
+        with psycopg.connect(shared_database(), autocommit=True) as conn:
+            conn.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(_schema_for[1])))
+        _schema_for = (user, name)
+    return _schema_for[1]
+
+
 def fresh_database() -> str:
     """The address of a new, empty database."""
     name = f"threadkeep_{os.getpid()}_{next(_numbers)}"
