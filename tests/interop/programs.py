@@ -32,6 +32,11 @@ class Trace:
         graph = builder.compile(checkpointer=saver, **options)
         return Awaited(graph, self._runner) if self._runner else graph
 
+    @staticmethod
+    def text(thing: object) -> str:
+        """The thing without ids and times."""
+        return UUID.sub("(id)", TIME.sub("(time)", repr(thing)))
+
     def note(self, thing: object) -> None:
         text = TIME.sub("(time)", repr(thing))
         self.lines.append(UUID.sub(lambda found: self._name(found.group()), text))

@@ -1,0 +1,61 @@
+"""Threads that the real package wrote, moved into our savers: equal in all that can be seen; they go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.moves import FIRST, OURS, PROGRAMS, THEIRS, THREAD, Place, compiled, place, seen, stored
+from tests.interop.programs import Trace
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def moved(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    with place(request.param, tmp_path) as made:
+        yield made
+
+
+def begun(name: str, at: Place) -> Any:
+    """The program's graph on their saver, as it stands before the move."""
+    program = PROGRAMS[name](THEIRS, [FIRST])
+    graph = compiled(program, at.theirs)
+    for step in program.before:
+        step(graph)
+    return graph
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_checkpoint_of_a_moved_thread_is_what_the_real_package_reads(name: str, moved: Place) -> None:
+    begun(name, moved)
+    theirs = stored(moved.theirs)
+    report = moved.migrate()
+    with moved.ours() as saver:
+        assert stored(saver) == theirs
+        assert report[:3] == (1, 0, {})
+        assert report.checkpoints == len(list(saver.list(None)))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_moved_thread_goes_on_as_it_would_have_there(name: str, moved: Place) -> None:
+    runs: dict[str, list[str]] = {}
+    lines: dict[str, list[str]] = {}
+    begun(name, moved)
+    moved.migrate()
+    with moved.ours() as ours:
+        for lib, saver in ((THEIRS, moved.theirs), (OURS, ours)):
+            key = "theirs" if lib is THEIRS else "ours"
+            runs[key] = []
+            program = PROGRAMS[name](lib, runs[key])
+            graph = compiled(program, saver)
+            trace = Trace()
+            seen(trace, graph)
+            for step in program.after:
+                trace.note(step(graph))
+                trace.note(graph.get_state(THREAD).next)
+                seen(trace, graph)
+            lines[key] = trace.lines
+    assert lines["ours"] == lines["theirs"]
+    assert runs["ours"] == runs["theirs"]
