@@ -50,10 +50,13 @@ class _NotJSON(Exception):
 
 
 def _dict(value: Mapping[str, Any]) -> dict[str, Any]:
-    copy = {}
+    copy: dict[str, Any] = {}
     for key, held in value.items():
-        if type(key) is not str or not is_unicode(key):
+        if type(key) is not str or not (key.isascii() or is_unicode(key)):
             raise _NotJSON(f"the key {key!r}")
+        if type(held) is str and held.isascii():  # most of what is put; halves the time of a flat value
+            copy[key] = held
+            continue
         try:
             copy[key] = held if held is None or type(held) is bool else _COPIES.get(type(held), _other)(held)
         except _NotJSON as error:

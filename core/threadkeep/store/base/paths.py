@@ -33,7 +33,8 @@ def get_text_at_path(obj: Any, path: str | list[str]) -> list[str]:
     steps = _tokens(path) if isinstance(path, str) else tuple(path)
     if not steps or steps == ("$",):
         return [_json(obj)]
-    return [_text(found) for found in _walk(obj, steps) if found is not None]
+    places = _children(obj, steps[0]) if len(steps) == 1 else _walk(obj, steps)
+    return [_text(found) for found in places if found is not None]
 
 
 def _json(value: Any) -> str:

@@ -58,7 +58,8 @@ class Contents:
         if old is not None:
             self._forget(old, record.rows)
         self.items.put(record)
-        self._fields.add(record)
+        if self._fields:
+            self._fields.add(record)
         if self._words is not None:
             self._words.add(record)
 
@@ -67,7 +68,8 @@ class Contents:
         self.items.delete(record)
 
     def _forget(self, record: Record, taken: Mapping[bytes, int]) -> None:
-        self._fields.remove(record)
+        if self._fields:
+            self._fields.remove(record)
         if self._words is not None:
             self._words.remove(record)
         if self.vectors is not None and record.rows:

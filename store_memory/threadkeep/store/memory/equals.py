@@ -23,6 +23,9 @@ class EqualFields:
     def __init__(self) -> None:
         self._indexes: dict[Path, Index] = {}
 
+    def __len__(self) -> int:
+        return len(self._indexes)
+
     def add(self, record: Record) -> None:
         for path, index in self._indexes.items():
             index.setdefault(_key(_at(record.value, path)), {})[record] = None

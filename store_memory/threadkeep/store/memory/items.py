@@ -12,6 +12,7 @@ from typing import Any
 
 from threadkeep.store.base import Item, Namespace, SearchItem
 
+_new = object.__new__
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -33,7 +34,8 @@ class Record:
         self.namespace = namespace
         self.key = key
         self.value = value
-        self.flat = _ATOMS.issuperset(map(type, value.values()))
+        self.flat: bool | None = None
+        """Whether a shallow copy of the value is a deep one; found out when it is first read."""
         self.created_at = created_at
         self.updated_at = updated_at
         self.ttl: float | None = None
@@ -49,19 +51,30 @@ class Record:
         return self.updated_at, self.namespace, self.key
 
     def _copy(self) -> dict[str, Any]:
+        if self.flat is None:
+            self.flat = _ATOMS.issuperset(map(type, self.value.values()))
         return self.value.copy() if self.flat else _copied(self.value)
 
+    # The next two leave out the constructors, which would look at types that are known: half the time.
+
     def item(self) -> Item:
-        return Item(
-            value=self._copy(),
-            key=self.key,
-            namespace=self.namespace,
-            created_at=self.created_at,
-            updated_at=self.updated_at,
-        )
+        item = _new(Item)
+        item.value = self._copy()
+        item.key = self.key
+        item.namespace = self.namespace
+        item.created_at = self.created_at
+        item.updated_at = self.updated_at
+        return item
 
     def found(self, score: float | None) -> SearchItem:
-        return SearchItem(self.namespace, self.key, self._copy(), self.created_at, self.updated_at, score)
+        item = _new(SearchItem)
+        item.value = self._copy()
+        item.key = self.key
+        item.namespace = self.namespace
+        item.created_at = self.created_at
+        item.updated_at = self.updated_at
+        item.score = score
+        return item
 
 
 def _copied(value: Any) -> Any:
@@ -122,7 +135,8 @@ class Items:
         home[record.key] = record
         for node in self._paths[record.namespace]:
             node.version += 1
-            node.count += grown
+            if grown:
+                node.count += 1
 
     def _open(self, namespace: Namespace) -> dict[str, Record]:
         home: dict[str, Record] = {}

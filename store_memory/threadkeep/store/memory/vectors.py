@@ -17,6 +17,8 @@ from threadkeep.errors import InvalidOpError
 Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]
 Owner = TypeVar("Owner")
+Order = Callable[[Owner], Any]
+"""What owners with equal scores are sorted by."""
 
 DISTANCES = ("cosine", "inner_product", "l2")
 CHUNK_BYTES = 32 << 20
@@ -69,12 +71,15 @@ class Vectors(Generic[Owner]):
         Raises `InvalidOpError` for what is not a number, or not a finite one.
         """
         found = self._packed(vectors)
-        if not np.isfinite(found).all():
+        squares = np.einsum("ij,ij->i", found, found, dtype=np.float64)
+        if not np.isfinite(squares).all():
             raise InvalidOpError("The embedding made a vector with an infinity or NaN in it.")
+        lengths = np.sqrt(squares)
         if self.distance == "cosine":
-            lengths = np.sqrt(np.einsum("ij,ij->i", found, found, dtype=np.float64))
             lengths[lengths == 0] = 1
-            found = (found / lengths[:, None]).astype(np.float32)
+            found = found / lengths.astype(np.float32)[:, None]
+        else:
+            self._longest = max(self._longest, float(lengths.max(initial=0)))
         return found
 
     def _packed(self, vectors: Any) -> Floats:
@@ -89,8 +94,6 @@ class Vectors(Generic[Owner]):
 
     def add(self, matrix: Floats, owners: Sequence[Owner]) -> list[int]:
         """The numbers of the new rows, one for each row of *matrix* (as `matrix` made it)."""
-        if self.distance != "cosine" and len(matrix):
-            self._longest = max(self._longest, float(np.linalg.norm(matrix, axis=1).max()))
         reused = min(len(self._free), len(owners))
         rows = [self._free.pop() for _ in range(reused)]
         for row, vector, owner in zip(rows, matrix, owners, strict=False):
@@ -179,7 +182,7 @@ class Vectors(Generic[Owner]):
         return Part(numbers, self.at(numbers))
 
     def ranked(
-        self, query: Floats, part: Part | None, expected: int, order: Callable[[Owner], Any]
+        self, query: Floats, part: Part | None, expected: int, order: Order[Owner]
     ) -> Iterator[tuple[Owner, float]]:
         """Owners with their scores, best first; equal scores in the order of `order(owner)`.
 
@@ -188,31 +191,37 @@ class Vectors(Generic[Owner]):
         in float64, each by itself, so that equal vectors have equal scores.
         """
         scores = self._products(query, part)
-        margin = self._margin(query)
         wide = query.astype(np.float64)
         seen: set[int] = set()
         wanted = max(1, expected)
         while True:
-            best = _best(scores, wanted, margin)
+            best = _best(scores, wanted, self._margin)
             rows = best if part is None else part.rows[best]
-            matrix = self.at(rows) if part is None else part.matrix[best]
-            exact = self._scores(matrix, wide)
-            final = _final(exact, wanted)
-            found = self._owned(rows[final], exact[final], seen)
-            yield from sorted(found, key=lambda pair: (-pair[1], order(pair[0])))
+            exact = self._scores(self.at(rows) if part is None else part.matrix[best], wide)
+            yield from self._owned(rows, exact, wanted, seen, order)
             if wanted >= len(scores):
                 return
             wanted *= 4
 
-    def _owned(self, rows: Rows, scores: NDArray[np.float64], seen: set[int]) -> list[tuple[Owner, float]]:
-        """Each owner not yet *seen*, with its best score."""
-        found = []
-        for place in np.argsort(-scores, kind="stable").tolist():
+    def _owned(
+        self, rows: Rows, exact: NDArray[np.float64], wanted: int, seen: set[int], order: Order[Owner]
+    ) -> list[tuple[Owner, float]]:
+        """Each owner not yet *seen*, with its best score, of the *wanted* best rows and their equals: no row
+        outside *rows* can precede those.
+        """
+        found, tied, last, places = [], False, np.inf, np.argsort(-exact, kind="stable").tolist()
+        scores = exact.tolist()
+        for number, place in enumerate(places):
+            score = scores[place]
+            if number >= wanted and score != last:
+                break
             owner = self._owners[rows[place]]
             if owner is not None and id(owner) not in seen:
                 seen.add(id(owner))
-                found.append((owner, float(scores[place])))
-        return found
+                found.append((owner, score))
+                tied = tied or score == last
+            last = score
+        return sorted(found, key=lambda pair: (-pair[1], order(pair[0]))) if tied else found
 
     def _products(self, query: Floats, part: Part | None) -> Floats:
         """A number for each row that ranks as its score does, to float32's precision; holes are -inf."""
@@ -228,10 +237,10 @@ class Vectors(Generic[Owner]):
                 here += self._bias[number][: len(here)]
         return products
 
-    def _margin(self, query: Floats) -> float:
+    @property
+    def _margin(self) -> float:
         """Twice what the rounding of a product may amount to."""
-        reach = float(np.linalg.norm(query)) + (self._longest if self.distance == "l2" else 0)
-        return float(4e-7 * np.sqrt(self.dims) * self._longest * reach)
+        return float(8e-7 * np.sqrt(self.dims) * self._longest**2)
 
     def _scores(self, matrix: Floats, query: NDArray[np.float64]) -> NDArray[np.float64]:
         apart: NDArray[np.float64] = matrix - query if self.distance == "l2" else matrix * query
@@ -248,11 +257,3 @@ def _best(scores: Floats, wanted: int, margin: float) -> Rows:
         return np.flatnonzero(scores > -np.inf)
     least = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
     return np.flatnonzero((scores >= least - margin) & (scores > -np.inf))
-
-
-def _final(exact: NDArray[np.float64], wanted: int) -> NDArray[np.bool_]:
-    """Which of the candidates nothing outside them can precede: the *wanted* best and their equals."""
-    if wanted >= len(exact):
-        return np.ones(len(exact), dtype=np.bool_)
-    result: NDArray[np.bool_] = exact >= np.partition(exact, len(exact) - wanted)[len(exact) - wanted]
-    return result
