@@ -97,7 +97,7 @@ class And(NamedTuple):
 
 
 class Or(NamedTuple):
-    """One of the parts; false if there are none."""
+    """One of the parts, of which there is at least one."""
 
     parts: tuple[Node, ...]
 
@@ -198,7 +198,9 @@ def _contains(path: Path, operand: Any, name: str) -> Node:
 
 def _logic(path: Path, operand: Any, name: str) -> Node:
     parts = tuple(_condition(part, path) for part in _sequence(operand, name, path))
-    return And(parts) if name == "$and" else Or(parts)
+    if name == "$and":
+        return And(parts)
+    return Or(parts) if parts else Not(And(()))
 
 
 _BUILD: dict[str, Callable[[Path, Any, str], Node]] = {

@@ -1,0 +1,248 @@
+"""Filters mean the same on every store: exact cases, and random filters beside the reference evaluator."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.contract_store.backends import BACKENDS, Backend, Store, opened
+from threadkeep.store.base import InvalidFilterError, PutOp
+from threadkeep.store.filter import matches, parse
+
+NS = ("n",)
+
+VALUES: dict[str, dict[str, Any]] = {
+    "int": {"x": 1, "s": "b", "d": {"e": 1, "f": 2}, "l": [{"a": 1}, "t"]},
+    "float": {"x": 1.0, "s": "B"},
+    "true": {"x": True},
+    "false": {"x": False},
+    "null": {"x": None},
+    "missing": {},
+    "text": {"x": "1", "s": "b%c_d\\"},
+    "zero": {"x": 0, "s": ""},
+    "list": {"x": [1, 2], "l": [1, "é", None]},
+    "list of texts": {"x": ["1", "2"]},
+    "dict": {"x": {"a": 1, "b": 2}, "d": {"e": None}},
+    "empty": {"x": {}, "l": [], "d": {}},
+    "big": {"x": 2**53 + 1},
+    "huge": {"x": 10**23},
+    "decimal": {"x": 0.1},
+    "odd names": {"a.b": 1, "$k": 2, "a": {"b": 3, "c.d": {"e": 4}}, "": 5},
+    "nul": {"x": "a\0b", "s": "\x01"},
+}
+
+CASES: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, set(VALUES)),
+    ({"x": 1}, {"int", "float"}),
+    ({"x": True}, {"true"}),
+    ({"x": False}, {"false"}),
+    ({"x": 0}, {"zero"}),
+    ({"x": None}, {"null"}),
+    ({"x": "1"}, {"text"}),
+    ({"x": [1, 2]}, {"list"}),
+    ({"x": [1.0, 2]}, {"list"}),
+    ({"x": [2, 1]}, set()),
+    ({"x": [1]}, set()),
+    ({"x": [True, 2]}, set()),
+    ({"x": {}}, {"dict", "empty"}),
+    ({"x": {"a": 1}}, {"dict"}),
+    ({"x": {"a": 2}}, set()),
+    ({"x": {"$eq": {"a": 1}}}, set()),
+    ({"x": {"$eq": {"b": 2.0, "a": 1}}}, {"dict"}),
+    ({"x": {"$eq": {}}}, {"empty"}),
+    ({"x": {"$eq": 1}}, {"int", "float"}),
+    ({"x": {"$ne": 1}}, set(VALUES) - {"int", "float"}),
+    ({"x": {"$ne": None}}, set(VALUES) - {"null"}),
+    ({"x": {"$gt": 0}}, {"int", "float", "big", "huge", "decimal"}),
+    ({"x": {"$gte": 0, "$lt": 1}}, {"zero", "decimal"}),
+    ({"x": {"$lte": 0.1}}, {"zero", "decimal"}),
+    ({"x": {"$lt": 0.1}}, {"zero"}),
+    ({"x": 2**53 + 1}, {"big"}),
+    ({"x": 2.0**53}, set()),
+    ({"x": {"$gt": 2**53}}, {"big", "huge"}),
+    ({"x": {"$gt": 2.0**53, "$lt": 2**53 + 2}}, {"big"}),
+    ({"x": 1e23}, {"huge"}),
+    ({"x": {"$gt": ""}}, {"text", "nul"}),
+    ({"x": {"$gte": "1"}}, {"text", "nul"}),
+    ({"x": {"$lt": "a"}}, {"text"}),
+    ({"s": {"$gt": "B"}}, {"int", "text"}),
+    ({"s": {"$gte": "b", "$lt": "b%"}}, {"int"}),
+    ({"s": {"$lte": ""}}, {"zero"}),
+    ({"x": {"$in": [1, "1", None]}}, {"int", "float", "text", "null"}),
+    ({"x": {"$in": []}}, set()),
+    ({"x": {"$in": [[1, 2], {}]}}, {"list", "empty"}),
+    ({"x": {"$nin": [1, "1", None]}}, set(VALUES) - {"int", "float", "text", "null"}),
+    ({"x": {"$nin": []}}, set(VALUES)),
+    ({"x": {"$exists": True}}, set(VALUES) - {"missing", "odd names"}),
+    ({"x": {"$exists": False}}, {"missing", "odd names"}),
+    ({"x": {"$contains": 1}}, {"list"}),
+    ({"x": {"$contains": "1"}}, {"text", "list of texts"}),
+    ({"x": {"$contains": True}}, set()),
+    ({"l": {"$contains": {"a": 1}}}, {"int"}),
+    ({"l": {"$contains": {}}}, set()),
+    ({"l": {"$contains": None}}, {"list"}),
+    ({"l": {"$contains": "é"}}, {"list"}),
+    ({"s": {"$contains": "%"}}, {"text"}),
+    ({"s": {"$contains": "_d\\"}}, {"text"}),
+    ({"s": {"$contains": "b_"}}, set()),
+    ({"s": {"$contains": ""}}, {"int", "float", "text", "zero", "nul"}),
+    ({"s": {"$contains": "B"}}, {"float"}),
+    ({"d.e": 1}, {"int"}),
+    ({"d.e": None}, {"dict"}),
+    ({"d": {"e": 1}}, {"int"}),
+    ({"d": {"e": {"$gt": 0}, "f": 2}}, {"int"}),
+    ({"d": {"e": {"$exists": False}}}, {"empty"}),
+    ({"d.e": {"$exists": False}}, set(VALUES) - {"int", "dict"}),
+    ({"l.0": {"$exists": True}}, set()),
+    ({"l.a": 1}, set()),
+    ({"a.b": 3}, {"odd names"}),
+    ({"a\\.b": 1}, {"odd names"}),
+    ({"a.c\\.d.e": 4}, {"odd names"}),
+    ({"\\$k": 2}, {"odd names"}),
+    ({"": 5}, {"odd names"}),
+    ({"x": "a\0b"}, {"nul"}),
+    ({"x": {"$contains": "\0"}}, {"nul"}),
+    ({"x": {"$contains": "\x01"}}, set()),
+    ({"s": "\x01"}, {"nul"}),
+    ({"x": {"$not": {"$gt": 0}}}, set(VALUES) - {"int", "float", "big", "huge", "decimal"}),
+    ({"x": {"$not": 1}}, set(VALUES) - {"int", "float"}),
+    ({"x": {"$or": [None, {"$lt": 1}]}}, {"null", "zero", "decimal"}),
+    ({"x": {"$and": [{"$gt": 0}, {"$lt": 1}]}}, {"decimal"}),
+    ({"$and": [{"x": 1}, {"s": "b"}]}, {"int"}),
+    ({"$and": []}, set(VALUES)),
+    ({"$or": []}, set()),
+    ({"$or": [{"x": 0}, {"s": "b"}]}, {"zero", "int"}),
+    ({"$or": [{"x": 0}, {"$and": [{"x": 1}, {"d.f": 2}]}], "s": {"$ne": ""}}, {"int"}),
+    ({"$not": {"x": {"$exists": True}}}, {"missing", "odd names"}),
+    ({"$not": {}}, set()),
+    ({"d": {"$or": [{"e": 1}, {"$eq": {}}]}}, {"int", "empty"}),
+]
+
+
+@pytest.fixture
+async def filled(store: Store) -> Store:
+    """A store that holds `VALUES`."""
+    await store.batch([PutOp(NS, key, value) for key, value in VALUES.items()])
+    return store
+
+
+async def test_every_case_finds_exactly_its_items(filled: Store) -> None:
+    found = {
+        repr(asked): {item.key for item in await filled.search(NS, filter=asked, limit=100)}
+        for asked, _ in CASES
+    }
+    assert found == {repr(asked): expected for asked, expected in CASES}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"x": {"$near": 1}}, r"There is no operator '\$near' \(at 'x'\)\. There are: \$eq, \$ne"),
+        ({"x": {"y": {"$near": 1}}}, "at 'x.y'"),
+        ({"$gt": 1}, r"\$gt cannot stand at the top of a filter\. Allowed there: names, \$and, \$or, \$not"),
+        ({"x": {"$gt": 1, "y": 2}}, r"\$gt cannot stand at 'x'"),
+        ({"x": {"$gt": True}}, r"\$gt takes a number or a text, not True \(at 'x'\)"),
+        ({"x": {"$lte": None}}, r"\$lte takes a number or a text"),
+        ({"x": {"$lt": [1]}}, r"\$lt takes a number or a text"),
+        ({"x": {"$in": "ab"}}, r"\$in takes a list, not 'ab'"),
+        ({"x": {"$exists": 1}}, r"\$exists takes true or false, not 1"),
+        ({"$and": {"x": 1}}, r"\$and takes a list"),
+        ({"$or": [1]}, r"\$and, \$or and \$not at the top take filters, not 1"),
+        ({"x": float("nan")}, "the number nan"),
+        ({"x": {"$gt": float("inf")}}, "the number inf"),
+        ({"x": object()}, "builtins.object"),
+        ({1: 2}, "must be strings, not 1"),
+        ([("x", 1)], "A filter must be a dict, not list"),
+    ],
+)
+async def test_a_filter_outside_the_language_is_refused(store: Store, asked: Any, said: str) -> None:
+    with pytest.raises(InvalidFilterError, match=said):
+        await store.search(NS, filter=asked)
+
+
+async def test_a_filtered_page_is_full_while_items_are_left(store: Store) -> None:
+    await store.batch([PutOp(NS, f"{n:04}", {"n": n, "third": n % 3 == 0}) for n in range(300)])
+    for offset in (0, 1, 10, 90, 95, 99, 100, 500):
+        page = await store.search(NS, filter={"third": True}, limit=10, offset=offset)
+        assert [item.value["n"] for item in page] == list(range(0, 300, 3))[offset : offset + 10]
+
+
+NAMES = st.sampled_from(["a", "b", "a.b", "é", "%", "_", "*", ":", "", "0", "\0", "$a", "a b", "\\"])
+TEXTS = st.one_of(
+    st.sampled_from(
+        ["", "a", "b", "ab", "A", "é", "%", "_", "1", "\0", "\x01", "\x02", "\ue000", "😀", "true"]
+    ),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=4),
+)
+NUMBERS = st.one_of(
+    st.sampled_from([0, 1, -1, 1.0, 0.5, 0.1, 2**53, 2**53 + 1, 2.0**53, 1e23, 10**23, 10**22, -0.0, 1e-7]),
+    st.integers(-3, 3),
+    st.floats(-1e6, 1e6, allow_nan=False),
+)
+SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
+JSON: st.SearchStrategy[Any] = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
+    max_leaves=5,
+)
+
+
+def escaped(name: str) -> str:
+    """The name of a field in a filter."""
+    safe = name.replace("\\", "\\\\").replace(".", "\\.")
+    return f"\\{safe}" if safe.startswith("$") else safe
+
+
+PATHS = st.lists(NAMES.map(escaped), min_size=1, max_size=2).map(".".join)
+CONDITIONS: st.SearchStrategy[Any] = st.deferred(
+    lambda: st.one_of(
+        SCALARS,
+        st.lists(SCALARS, max_size=2),
+        st.builds(dict, st.dictionaries(PATHS, CONDITIONS, max_size=2)),
+        st.dictionaries(st.sampled_from(["$eq", "$ne", "$contains"]), JSON, min_size=1, max_size=2),
+        st.dictionaries(
+            st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), st.one_of(NUMBERS, TEXTS), min_size=1, max_size=2
+        ),
+        st.dictionaries(st.sampled_from(["$in", "$nin"]), st.lists(JSON, max_size=3), min_size=1),
+        st.builds(lambda there: {"$exists": there}, st.booleans()),
+        st.builds(lambda condition: {"$not": condition}, CONDITIONS),
+        st.dictionaries(st.sampled_from(["$and", "$or"]), st.lists(CONDITIONS, max_size=2), min_size=1),
+    )
+)
+FILTERS: st.SearchStrategy[dict[str, Any]] = st.recursive(
+    st.dictionaries(PATHS, CONDITIONS, max_size=2),
+    lambda inner: st.one_of(
+        st.builds(lambda each: {"$not": each}, inner),
+        st.builds(lambda each: {"$or": each}, st.lists(inner, max_size=2)),
+        st.builds(lambda each: {"$and": each}, st.lists(inner, max_size=2)),
+    ),
+    max_leaves=3,
+)
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: f"{backend.name}-{backend.colour}")
+@settings(max_examples=60)
+@given(
+    values=st.lists(st.dictionaries(NAMES, JSON, max_size=3), min_size=1, max_size=8),
+    asked=st.lists(FILTERS, min_size=1, max_size=6),
+)
+def test_random_filters_find_what_the_reference_evaluator_finds(
+    backend: Backend, values: list[dict[str, Any]], asked: list[dict[str, Any]]
+) -> None:
+    async def compare(folder: str) -> None:
+        async with opened(backend, Path(folder) / "store.db") as store:
+            await store.batch([PutOp(NS, str(n), value) for n, value in enumerate(values)])
+            for filter in asked:
+                tree = parse(filter)
+                expected = {str(n) for n, value in enumerate(values) if matches(tree, value)}
+                found = {item.key for item in await store.search(NS, filter=filter, limit=100)}
+                assert found == expected, filter
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(compare(folder))
