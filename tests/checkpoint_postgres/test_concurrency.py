@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.checkpoint_postgres.steps import check, step, values
 from tests.contract.points import address, point
 from threadkeep.checkpoint.postgres import PostgresSaver
 from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -19,23 +20,6 @@ from threadkeep.errors import ConcurrentUpdateError, ConcurrentUpdateWarning, Th
 
 ROOT = Path(__file__).parents[2]
 POOL: Any = {"min_size": 2, "max_size": 8}
-MESSAGE = {"role": "user", "content": "shared " * 50}
-
-
-def values(thread: str, i: int) -> dict[str, Any]:
-    return {"messages": [MESSAGE, *({"content": f"{thread} {k} " * 30} for k in range(i))], "n": i}
-
-
-def step(thread: str, i: int) -> tuple[Any, Any, Any]:
-    versions = {"messages": i + 1, "n": i + 1}
-    return point(values(thread, i), versions), {"step": i}, versions
-
-
-def check(found: list[Any], thread: str, count: int) -> None:
-    assert [each.checkpoint["channel_values"] for each in found] == [
-        values(thread, i) for i in reversed(range(count))
-    ]
-    assert [each.pending_writes for each in found] == [[("task", "n", i)] for i in reversed(range(count))]
 
 
 def test_sixteen_threads_share_a_pool(database: str) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import multiprocessing
 import threading
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,8 +14,9 @@ from threadkeep.checkpoint.postgres import PostgresSaver
 from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
 from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
 from threadkeep.errors import SchemaVersionError, StorageError
-
-ROOT = Path(__file__).parents[2]
+from threadkeep.postgres.connections import Connections
+from threadkeep.postgres.ledger import Migration
+from threadkeep.postgres.setup import check, setup
 
 
 def execute(database: str, statement: Any) -> list[Any]:
@@ -32,6 +31,30 @@ def tables(database: str) -> list[str]:
         "SELECT schemaname || '.' || tablename FROM pg_tables WHERE tablename LIKE 'thread%' ORDER BY 1",
     )
     return [name for (name,) in rows]
+
+
+def fresh(database: str) -> str:
+    """The same database, set up by one alone in the schema "fresh"."""
+    with PostgresSaver.from_conn_string(database, schema="fresh") as saver:
+        saver.setup()
+    return database
+
+
+def columns(database: str, schema: str) -> list[Any]:
+    """Columns and indexes of a schema."""
+    with psycopg.connect(database) as conn:
+        return [
+            *conn.execute(
+                "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
+                "WHERE table_schema = %s ORDER BY 1, ordinal_position",
+                (schema,),
+            ),
+            *conn.execute(
+                "SELECT replace(indexdef, schemaname || '.', '') FROM pg_indexes WHERE schemaname = %s "
+                "ORDER BY 1",
+                (schema,),
+            ),
+        ]
 
 
 def test_setup_makes_the_tables_once_and_check_says_whether_it_did(database: str) -> None:
@@ -82,12 +105,33 @@ def test_forty_threads_set_an_empty_database_up_at_once(database: str) -> None:
     assert execute(database, "SELECT count(*) FROM new.threadkeep_secret") == [(1,)]
 
 
-def test_processes_set_an_empty_database_up_at_once(database: str) -> None:
-    program = "import sys; from threadkeep.checkpoint.postgres import PostgresSaver as S; "
-    program += "S.from_conn_string(sys.argv[1]).setup()"
-    command = [sys.executable, "-c", program, database]
-    children = [subprocess.Popen(command, cwd=ROOT) for _ in range(4)]
-    assert [child.wait(60) for child in children] == [0] * 4
+def set_up(database: str, gate: Any) -> None:
+    """What each of many processes does, when all are there."""
+    with PostgresSaver.from_conn_string(database) as saver:
+        saver.conn  # noqa: B018 (connects)
+        gate.wait()
+        saver.setup()
+        assert saver.check()
+
+
+@pytest.mark.slow
+def test_forty_processes_set_an_empty_database_up_at_once(database: str) -> None:
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([__name__])
+    gate = processes.Barrier(40)
+    children = [processes.Process(target=set_up, args=(database, gate)) for _ in range(40)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(120)
+    assert [child.exitcode for child in children] == [0] * 40
+    ledger = execute(database, "SELECT component, number, checksum FROM threadkeep_migration ORDER BY number")
+    assert ledger == [
+        ("checkpoint", number, migration.checksum())
+        for number, migration in enumerate(CHECKPOINTS.migrations, 1)
+    ]
+    assert execute(database, "SELECT count(*) FROM threadkeep_secret") == [(1,)]
+    assert columns(database, "public") == columns(fresh(database), "fresh")
 
 
 @pytest.mark.parametrize(
@@ -142,16 +186,104 @@ def test_a_changed_migration_is_refused(database: str) -> None:
             saver.setup()
 
 
-def test_an_index_that_was_left_invalid_is_rebuilt(database: str) -> None:
+INVALIDATE = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'threadkeep_point_by_id'::regclass"
+REINDEX = 'REINDEX INDEX CONCURRENTLY "public"."threadkeep_point_by_id";\n'
+
+
+@pytest.mark.parametrize("options", [{}, {"pipeline": True}, {"pool_config": {"min_size": 1}}])
+def test_an_index_that_was_left_invalid_is_rebuilt(database: str, options: Any) -> None:
+    with PostgresSaver.from_conn_string(database, **options) as saver:
+        saver.setup()
+        execute(database, INVALIDATE)
+        assert not saver.check()
+        assert saver.setup() == REINDEX
+        assert saver.check()
+        assert saver.get_tuple(address()) is None
+
+
+@pytest.mark.parametrize("options", [{}, {"pipeline": True}, {"pool_config": {"min_size": 1}}])
+async def test_the_async_saver_rebuilds_it_too(database: str, options: Any) -> None:
+    async with AsyncPostgresSaver.from_conn_string(database, **options) as saver:
+        await saver.setup()
+        execute(database, INVALIDATE)
+        assert await saver.setup() == REINDEX
+        assert await saver.check()
+        assert await saver.aget_tuple(address()) is None
+
+
+def test_a_connection_that_begins_transactions_itself_rebuilds_it_too(database: str) -> None:
+    with psycopg.connect(database) as conn:
+        saver = PostgresSaver(conn)
+        saver.setup()
+        execute(database, INVALIDATE)
+        assert saver.setup() == REINDEX
+        assert saver.check()
+        assert not conn.autocommit
+
+
+def test_what_a_killed_rebuilding_left_is_deleted(database: str) -> None:
     with PostgresSaver.from_conn_string(database) as saver:
         saver.setup()
-        execute(
-            database,
-            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'threadkeep_point_by_id'::regclass",
-        )
-        assert not saver.check()
-        assert saver.setup() == 'REINDEX INDEX CONCURRENTLY "public"."threadkeep_point_by_id";\n'
+        saver.put(address(), point({"a": 1}), {}, {"a": 1})
+        execute(database, INVALIDATE)
+        with psycopg.connect(database) as reader, psycopg.connect(database, autocommit=True) as conn:
+            # What an open transaction may still read makes the building wait, and then it is killed.
+            reader.execute("DECLARE old CURSOR FOR SELECT * FROM threadkeep_point")
+            conn.execute("SET statement_timeout = 300")
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                conn.execute("REINDEX INDEX CONCURRENTLY threadkeep_point_by_id")
+        left = 'DROP INDEX CONCURRENTLY IF EXISTS "public"."threadkeep_point_by_id_ccnew";\n'
+        assert saver.setup() in (REINDEX + left, left)
         assert saver.check()
+        names = execute(database, "SELECT indexname FROM pg_indexes WHERE indexname LIKE '%point_by_id%'")
+        assert names == [("threadkeep_point_by_id",)]
+
+
+def test_many_rebuild_at_once_and_it_is_done(database: str) -> None:
+    errors: list[BaseException] = []
+    with PostgresSaver.from_conn_string(database) as saver:
+        saver.setup()
+        execute(database, INVALIDATE)
+
+        def run() -> None:
+            try:
+                with PostgresSaver.from_conn_string(database) as own:
+                    gate.wait()
+                    own.setup()
+            except BaseException as error:
+                errors.append(error)
+
+        gate = threading.Barrier(8)
+        workers = [threading.Thread(target=run) for _ in range(8)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert errors == []
+        assert saver.check()
+
+
+def test_a_dry_run_on_an_older_version_prints_what_is_new(database: str) -> None:
+    later = Migration("later", ("ALTER TABLE {point} ADD COLUMN later text DEFAULT '100%%'",))
+    newer = CHECKPOINTS._replace(migrations=(*CHECKPOINTS.migrations, later))
+    with PostgresSaver.from_conn_string(database, schema="my app") as saver:
+        saver.setup()
+        saver.put(address(), point({"a": 1}), {}, {"a": 1})
+        connections = Connections(saver.conn)
+        text = setup(connections, newer, "my app", dry_run=True)
+        begin, lock, alter, record, commit = text.splitlines()
+        assert (begin, commit) == ("BEGIN;", "COMMIT;")
+        assert "pg_advisory_xact_lock" in lock
+        assert alter == """ALTER TABLE "my app"."threadkeep_point" ADD COLUMN later text DEFAULT '100%';"""
+        number = len(newer.migrations)
+        assert record.endswith(f" VALUES ('checkpoint', {number}, 'later', '{later.checksum()}');")
+        assert not check(connections, newer, "my app")
+        assert saver.check()
+        assert setup(connections, newer, "my app", dry_run=False) == text
+        assert check(connections, newer, "my app")
+        assert execute(database, 'SELECT later FROM "my app".threadkeep_point') == [("100%",)]
+        with pytest.raises(SchemaVersionError, match="Upgrade threadkeep-checkpoint-postgres"):
+            saver.check()
 
 
 def test_a_broken_setup_leaves_nothing(database: str) -> None:

@@ -29,6 +29,7 @@ __all__ = ["AsyncConnections", "AsyncResource", "connecting"]
 
 T = TypeVar("T")
 AsyncResource = AsyncConnection[Any] | AsyncConnectionPool[Any]
+Perform = Callable[[AsyncConnection[Any], list[Statement]], Awaitable[list[list[Any]]]]
 
 
 async def perform(conn: AsyncConnection[Any], batch: list[Statement]) -> list[list[Any]]:
@@ -39,6 +40,14 @@ async def perform(conn: AsyncConnection[Any], batch: list[Statement]) -> list[li
         await cursor.execute(query, parameters)
         cursors.append(cursor)
     return [await cursor.fetchall() if each.rows else [] for cursor, each in zip(cursors, batch, strict=True)]
+
+
+async def perform_apart(conn: AsyncConnection[Any], batch: list[Statement]) -> list[list[Any]]:
+    """As `perform`; in pipeline mode the transaction before it ends, and its own too."""
+    if not conn.pgconn.pipeline_status:
+        return await perform(conn, batch)
+    async with conn.pipeline():
+        return await perform(conn, batch)
 
 
 def connecting(conn_string: str, config: PoolConfig | None) -> Callable[[], Awaitable[AsyncResource]]:
@@ -164,6 +173,10 @@ class AsyncConnections:
 
         return await self._again(attempt)
 
+    async def apart(self, steps: Callable[[], Steps[T]]) -> T:
+        """Runs steps each of whose statements must be a transaction of its own."""
+        return await self._again(lambda: self._run_apart(steps()))
+
     async def _run(self, steps: Steps[T]) -> T:
         async with self.connection() as conn:
             if not conn.autocommit:
@@ -173,6 +186,17 @@ class AsyncConnections:
                 async with conn.pipeline():  # what it ends with commits; until then all is one transaction
                     return await _drive(conn, steps)
             return await _drive(conn, steps)
+
+    async def _run_apart(self, steps: Steps[T]) -> T:
+        async with self.connection() as conn:
+            if conn.autocommit:
+                return await _drive(conn, steps, perform_apart)
+            await conn.set_autocommit(True)
+            try:
+                return await _drive(conn, steps, perform_apart)
+            finally:
+                if not conn.closed:
+                    await conn.set_autocommit(False)
 
     async def _transact(self, steps: Steps[T]) -> T:
         done = False
@@ -215,15 +239,15 @@ class AsyncConnections:
 
 @asynccontextmanager
 async def _pipeline(conn: AsyncConnection[Any]) -> AsyncIterator[None]:
-    """Pipeline mode, where libpq has it: statements whose rows nobody waits for cost no round trip."""
-    if not AsyncPipeline.is_supported():
+    """As the twin in `connections`."""
+    if conn.prepare_threshold is None or not AsyncPipeline.is_supported():
         yield
         return
     async with conn.pipeline():
         yield
 
 
-async def _drive(conn: AsyncConnection[Any], steps: Steps[T]) -> T:
+async def _drive(conn: AsyncConnection[Any], steps: Steps[T], perform: Perform = perform) -> T:
     try:
         batch = next(steps)
         while True:

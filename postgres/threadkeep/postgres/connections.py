@@ -33,8 +33,10 @@ __all__ = [
 
 T = TypeVar("T")
 Resource = Connection[Any] | ConnectionPool[Any]
+Perform = Callable[[Connection[Any], list[Statement]], list[list[Any]]]
 ATTEMPTS = 5
 BUSY = frozenset({"40001", "40P01"})
+_NO_SESSION = (psycopg.errors.DuplicatePreparedStatement, psycopg.errors.InvalidSqlStatementName)
 _GONE = frozenset({"57P01", "57P02", "57P03", "25P03", "25P04"})
 
 
@@ -88,6 +90,12 @@ def translated(error: BaseException) -> BaseException:
     """The error that the caller sees for one that stays."""
     if isinstance(error, psycopg.errors.UndefinedTable):
         return StorageError("The tables of threadkeep are not there: call setup() once on this database.")
+    if isinstance(error, _NO_SESSION):
+        return StorageError(
+            "Another client uses the same connection of the server: there is a pooler in transaction mode. "
+            'Connect with prepare_threshold=None (pool_config={"kwargs": {"prepare_threshold": None}}) and '
+            "without pipeline=True."
+        )
     if isinstance(error, RepeatError):
         return StorageError(str(error))
     if may_retry(error) and isinstance(error, psycopg.Error):
@@ -108,6 +116,14 @@ def perform(conn: Connection[Any], batch: list[Statement]) -> list[list[Any]]:
         cursor.execute(query, parameters)
         cursors.append(cursor)
     return [cursor.fetchall() if each.rows else [] for cursor, each in zip(cursors, batch, strict=True)]
+
+
+def perform_apart(conn: Connection[Any], batch: list[Statement]) -> list[list[Any]]:
+    """As `perform`; in pipeline mode the transaction before it ends, and its own too."""
+    if not conn.pgconn.pipeline_status:
+        return perform(conn, batch)
+    with conn.pipeline():
+        return perform(conn, batch)
 
 
 class Connections:
@@ -181,6 +197,10 @@ class Connections:
 
         return self._again(attempt)
 
+    def apart(self, steps: Callable[[], Steps[T]]) -> T:
+        """Runs steps each of whose statements must be a transaction of its own."""
+        return self._again(lambda: self._run_apart(steps()))
+
     def _run(self, steps: Steps[T]) -> T:
         with self.connection() as conn:
             if not conn.autocommit:
@@ -190,6 +210,17 @@ class Connections:
                 with conn.pipeline():  # what it ends with commits; until then all is one transaction
                     return _drive(conn, steps)
             return _drive(conn, steps)
+
+    def _run_apart(self, steps: Steps[T]) -> T:
+        with self.connection() as conn:
+            if conn.autocommit:
+                return _drive(conn, steps, perform_apart)
+            conn.autocommit = True
+            try:
+                return _drive(conn, steps, perform_apart)
+            finally:
+                if not conn.closed:
+                    conn.autocommit = False
 
     def _transact(self, steps: Steps[T]) -> T:
         done = False
@@ -228,15 +259,20 @@ class Connections:
 
 @contextmanager
 def _pipeline(conn: Connection[Any]) -> Iterator[None]:
-    """Pipeline mode, where libpq has it: statements whose rows nobody waits for cost no round trip."""
-    if not Pipeline.is_supported():
+    """Pipeline mode, where libpq has it: statements whose rows nobody waits for cost no round trip.
+
+    Not without prepared statements, the setting for poolers: what a pipeline ends with may send a Flush after
+    the Sync, and if that comes when a pooler in transaction mode has already taken the server's connection
+    back, it lends another one, until this client's next transaction.
+    """
+    if conn.prepare_threshold is None or not Pipeline.is_supported():
         yield
         return
     with conn.pipeline():
         yield
 
 
-def _drive(conn: Connection[Any], steps: Steps[T]) -> T:
+def _drive(conn: Connection[Any], steps: Steps[T], perform: Perform = perform) -> T:
     try:
         batch = next(steps)
         while True:

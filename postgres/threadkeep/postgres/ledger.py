@@ -6,8 +6,9 @@ Migrations are immutable: a change is a new entry. The ledger keeps the checksum
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import sql
 
@@ -65,8 +66,6 @@ SCHEMA = "CREATE SCHEMA IF NOT EXISTS {schema}"
 STATE = "SELECT number, checksum FROM {migration} WHERE component = %b ORDER BY number"
 RECORD = "INSERT INTO {migration} (component, number, name, checksum) VALUES (%b, %b, %b, %b)"
 LOCK = b"SELECT pg_advisory_xact_lock(%b::bigint)"
-TRY_LOCK = b"SELECT pg_try_advisory_lock(%b::bigint)"
-UNLOCK = b"SELECT pg_advisory_unlock(%b::bigint)"
 LOOK = b"""
     SELECT current_setting('server_encoding'),
         EXISTS (SELECT FROM pg_namespace WHERE nspname = %(schema)b),
@@ -77,6 +76,12 @@ LOOK = b"""
             JOIN pg_namespace AS space ON space.oid = of_table.relnamespace
             WHERE nspname = %(schema)b AND of_table.relname = ANY(%(tables)b::text[]) AND NOT indisvalid
             ORDER BY 1)"""
+BUILDING = b"""
+    SELECT EXISTS (SELECT FROM pg_stat_progress_create_index AS work
+        JOIN pg_class AS of_table ON of_table.oid = work.relid
+        JOIN pg_namespace AS space ON space.oid = relnamespace
+        WHERE work.datname = current_database() AND nspname = %(schema)b
+        AND relname = ANY(%(tables)b::text[]))"""
 
 
 class SchemaState(NamedTuple):
@@ -96,8 +101,7 @@ class SchemaState(NamedTuple):
 
 def state_of(component: Component, schema: str) -> Steps[SchemaState]:
     """The state of a component's tables. Raises SchemaVersionError if this version must not touch them."""
-    tables = [f"threadkeep_{name}" for name in component.tables]
-    ((looked,),) = yield [Statement(LOOK, {"schema": schema, "tables": tables}, True)]
+    ((looked,),) = yield [Statement(LOOK, _names(component, schema), True)]
     encoding, there, ledger, invalid = looked
     if encoding != "UTF8":
         raise SchemaVersionError(f"The database has the encoding {encoding}; threadkeep needs UTF8.")
@@ -106,6 +110,10 @@ def state_of(component: Component, schema: str) -> Steps[SchemaState]:
         (applied,) = yield [Statement(component.quoted(STATE, schema), (component.name,), True)]
     check(component, schema, applied)
     return SchemaState(there, ledger, applied, invalid)
+
+
+def _names(component: Component, schema: str) -> dict[str, Any]:
+    return {"schema": schema, "tables": [f"threadkeep_{name}" for name in component.tables]}
 
 
 def check(component: Component, schema: str, applied: Sequence[tuple[int, str]]) -> None:
@@ -145,25 +153,31 @@ def apply(component: Component, schema: str) -> Steps[None]:
         yield [statement]
 
 
-def rebuild(schema: str, indexes: Sequence[str]) -> Steps[None]:
-    """Rebuilds indexes; outside a transaction, while others read and write.
+def rebuild(component: Component, schema: str) -> Steps[None]:
+    """Builds broken indexes anew; each statement outside a transaction, while others read and write.
 
-    Whoever is second leaves it to the first: one that waited for the lock would hold the snapshot that the
-    building waits for.
+    Whoever is second leaves it to the first. If two begin in the same moment, they wait for each other's
+    snapshots, Postgres ends one of them with a deadlock, and that one looks again. There is no lock of ours:
+    one of a transaction would be held by what must run outside one, and one of the session is lost behind a
+    pooler.
     """
-    ((mine,),) = yield [Statement(TRY_LOCK, (lock_number(schema) ^ 1,), True)]
-    if not mine[0]:
-        return
-    try:
-        for index in indexes:
-            yield [Statement(reindex(schema, index), None, False)]
-    finally:
-        yield [Statement(UNLOCK, (lock_number(schema) ^ 1,), True)]
+    state = yield from state_of(component, schema)
+    ((looked,),) = yield [Statement(BUILDING, _names(component, schema), True)]
+    if not looked[0]:
+        for index in state.invalid:
+            yield [Statement(repair(schema, index), None, False)]
 
 
-def reindex(schema: str, index: str) -> bytes:
-    """The statement that builds an index anew."""
-    return sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(sql.Identifier(schema, index)).as_bytes(None)
+def repair(schema: str, index: str) -> bytes:
+    """The statement that builds an index anew, or deletes what is left of such a building.
+
+    https://www.postgresql.org/docs/current/sql-reindex.html says which names are left and what to do.
+    """
+    if re.search(r"_cc(new|old)\d*$", index):
+        statement = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}")
+    else:
+        statement = sql.SQL("REINDEX INDEX CONCURRENTLY {}")
+    return statement.format(sql.Identifier(schema, index)).as_bytes(None)
 
 
 def script(component: Component, schema: str, state: SchemaState) -> str:
@@ -173,7 +187,7 @@ def script(component: Component, schema: str, state: SchemaState) -> str:
         lines = ["BEGIN", f"SELECT pg_advisory_xact_lock({lock_number(schema)})"]
         lines += [shown(*each[:2]) for each in pending(component, schema, state)]
         lines.append("COMMIT")
-    lines += [reindex(schema, index).decode() for index in state.invalid]
+    lines += [repair(schema, index).decode() for index in state.invalid]
     return "".join(f"{line};\n" for line in lines)
 
 
@@ -188,4 +202,4 @@ def shown(query: bytes, parameters: Sequence[str | int]) -> str:
 def lock_number(schema: str) -> int:
     """The advisory lock of a schema."""
     digest = hashlib.blake2b(f"threadkeep {schema}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True) & ~1
+    return int.from_bytes(digest, "big", signed=True)

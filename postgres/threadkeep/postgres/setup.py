@@ -19,7 +19,7 @@ def setup(connections: Connections, component: Component, schema: str, *, dry_ru
     elif not state.is_current(component):
         connections.write(lambda: ledger.apply(component, schema), repeatable=True)
         if state.invalid:
-            connections.read(lambda: ledger.rebuild(schema, state.invalid))
+            connections.apart(lambda: ledger.rebuild(component, schema))
     return text
 
 
@@ -32,7 +32,7 @@ async def asetup(connections: AsyncConnections, component: Component, schema: st
     elif not state.is_current(component):
         await connections.write(lambda: ledger.apply(component, schema), repeatable=True)
         if state.invalid:
-            await connections.read(lambda: ledger.rebuild(schema, state.invalid))
+            await connections.apart(lambda: ledger.rebuild(component, schema))
     return text
 
 
