@@ -151,7 +151,7 @@ class InMemoryStore(BaseStore):
         *,
         ttl: float | NotProvided | None = NOT_GIVEN,
     ) -> None:
-        if self._is_simple(namespace, key, index, ttl):
+        if type(value) is dict and self._is_simple(namespace, key, index, ttl):
             self._put_simply(namespace, key, value)
         else:
             super().put(namespace, key, value, index, ttl=ttl)
@@ -165,7 +165,7 @@ class InMemoryStore(BaseStore):
         *,
         ttl: float | NotProvided | None = NOT_GIVEN,
     ) -> None:
-        if self._is_simple(namespace, key, index, ttl):
+        if type(value) is dict and self._is_simple(namespace, key, index, ttl):
             self._put_simply(namespace, key, value)
         else:
             await super().aput(namespace, key, value, index, ttl=ttl)
@@ -188,7 +188,7 @@ class InMemoryStore(BaseStore):
             return False
         return known and (ttl is None or (ttl is NOT_GIVEN and self.ttl_config is None))
 
-    def _put_simply(self, namespace: Namespace, key: str, value: Mapping[str, Any] | Item) -> None:
+    def _put_simply(self, namespace: Namespace, key: str, value: dict[str, Any]) -> None:
         """As the batch of one put, in a third of the time (7 µs)."""
         copy = own(value)
         with self._lock:
