@@ -15,9 +15,9 @@ from threadkeep.checkpoint.memo import Learned, Memos
 from threadkeep.checkpoint.objects import Codec
 from threadkeep.checkpoint.reads import get_tuple
 from threadkeep.checkpoint.records import Writes, body_of, pack_writes, writes_of
-from threadkeep.checkpoint.requests import Plan, PointRow, ThreadRow, WritesRow
+from threadkeep.checkpoint.requests import Plan, PointRow, StoredRow, ThreadRow, WritesRow
 from threadkeep.checkpoint.serde.jsonplus import JsonPlusSerializer
-from threadkeep.checkpoint.upkeep import copy_thread, prune
+from threadkeep.checkpoint.upkeep import OBJECTS, ROWS, Job, copy_thread, next_batch, prune
 from threadkeep.errors import CheckpointError, ConcurrentUpdateError, ThreadDeletedError
 
 CODEC = Codec(JsonPlusSerializer())
@@ -35,6 +35,12 @@ class Script:
         result = ask.drive(plan, self._answer)
         assert self.answers == []
         return result
+
+    def run_job(self, job: Job) -> None:
+        result = None
+        while batch := next_batch(job, result):
+            result = ask.drive(batch.plan(), self._answer)
+        assert self.answers == []
 
     def _answer(self, request: Any) -> Any:
         self.asked.append(request)
@@ -93,9 +99,16 @@ def test_in_another_epoch_nothing_remembered_counts() -> None:
             commit(SavePoint(address(), made, {}, {"big": 1}), memos=memos).plan()
         )
     )
-    script = Script(ThreadRow(7, 1, "", 5, None, ""), {}, [], None)
+    script = Script(ThreadRow(7, 2, "", 5, None, ""), {}, [], None)
     script.run(commit(SavePoint(address(), made, {}, {"big": 1}), memos=memos).plan())
     assert script.kinds() == ["FindThread", "FindObjects", "AddRows", "AddObjects"]
+    assert script.asked[-1] == ask.AddObjects(7, 5, [CODEC.dump(BIG)])
+
+
+def test_while_a_thread_is_swept_no_object_is_found_by_its_bytes() -> None:
+    script = Script(ThreadRow(7, 1, "", 5, None, ""), [], None)
+    script.run(commit(SavePoint(address(), point({"big": BIG}), {}, {"big": 1})).plan())
+    assert script.kinds() == ["FindThread", "AddRows", "AddObjects"]
     assert script.asked[-1] == ask.AddObjects(7, 5, [CODEC.dump(BIG)])
 
 
@@ -179,14 +192,42 @@ def test_a_sweep_keeps_what_remains_reachable() -> None:
         script = Script(ThreadRow(7, 0, "", len(bodies) + 1, None, ""), *([{}] if bodies else []), [], None)
         script.run(commit(SavePoint(address(), point(values), {}, {"a": 1})).plan())
         bodies.append(next(each for each in script.asked if type(each) is ask.AddRows).points[0][3])
-    rows = [PointRow(7, "t", "", id, None, body) for id, body in zip("21", bodies[::-1], strict=True)]
-    script = Script(ThreadRow(7, 0, "", 3), (rows, []), None, (rows[:1], []), None, None)
-    script.run(prune(["t"], "keep_latest"))
-    assert script.asked[2:] == [
-        ask.DropPoints(7, [("", "1")]),
-        ask.AllRows(7),
-        ask.DropObjects(7, [(2, 1)]),
-        ask.Touch(7),
+    kept = StoredRow("", "2", None, bodies[1])
+    begun, swept = ThreadRow(7, 0, "", 3), ThreadRow(7, 3, "", 3)
+    script = Script(
+        *(begun, [("", "1")]),  # is anything stale?
+        *(begun, [("", "1")], 1, None),  # it is deleted, in an odd epoch
+        *(ThreadRow(7, 1, "", 3), 3),  # the sweep begins
+        ([kept], None),
+        *(swept, [1, 2], None, 4),
+    )
+    script.run_job(prune(["t"], "keep_latest"))
+    assert script.asked == [
+        *(ask.FindThread("t"), ask.Stale(7, 1)),
+        *(
+            ask.FindThread("t"),
+            ask.Stale(7, ROWS),
+            ask.Touch(7, sweeping=True),
+            ask.DropPoints(7, [("", "1")]),
+        ),
+        *(ask.FindThread("t"), ask.Touch(7, sweeping=True)),
+        ask.Rows(7, None, ROWS),
+        *(ask.FindThread("t"), ask.Numbers(7, 0, OBJECTS), ask.DropObjects(7, [(1, 1)]), ask.Touch(7)),
+    ]
+
+
+def test_a_sweep_stops_when_another_began_later() -> None:
+    unfinished = ThreadRow(7, 1, "", 3)
+    script = Script(unfinished, unfinished, [], unfinished, 3, ([], None), ThreadRow(7, 5, "", 3))
+    script.run_job(prune(["t"], "keep_latest"))
+    assert script.kinds() == [
+        "FindThread",
+        "FindThread",
+        "Stale",
+        "FindThread",
+        "Touch",
+        "Rows",
+        "FindThread",
     ]
 
 
@@ -196,4 +237,4 @@ def test_a_copy_goes_to_an_empty_thread_only() -> None:
     script.run(copy_thread("x", "y"))
     assert script.asked[2:] == [ask.AddThread("y"), ask.Copy(1, 2)]
     with pytest.raises(ValueError, match="has checkpoints"):
-        Script(here, there, ([], [b""])).run(copy_thread("x", "y"))
+        Script(here, there, ([StoredRow("", "1", None, b"")], None)).run(copy_thread("x", "y"))

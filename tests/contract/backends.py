@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tests.postgres_server import empty_for, shared_database
+from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.base import BaseCheckpointSaver
 from threadkeep.checkpoint.memory import InMemorySaver
 from threadkeep.checkpoint.postgres import PostgresSaver
 from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
+from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.sqlite import SqliteSaver
 from threadkeep.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -86,6 +88,22 @@ class Saver:
         if self._colour == "thread":
             return await asyncio.to_thread(lambda: [*self.raw.list(config, **options)])
         return [*self.raw.list(config, **options)]
+
+    async def call_inner(self, name: str, plan: Any) -> Any:
+        """Runs a plan in the colour, as the saver itself does: to "read" or to "write"."""
+        if self._colour == "async":
+            return await getattr(self.raw, f"_a{name}")(plan)
+        method = getattr(self.raw, f"_{name}")
+        return await asyncio.to_thread(method, plan) if self._colour == "thread" else method(plan)
+
+    async def object_count(self, thread_id: str) -> int:
+        """How many objects a thread has in the storage."""
+
+        def count() -> Plan[int]:
+            thread = yield ask.FindThread(thread_id)
+            return len((yield ask.Numbers(thread.no, 0, 10**6)))
+
+        return int(await self.call_inner("read", count))
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         async def method(*arguments: Any, **options: Any) -> Any:

@@ -101,8 +101,8 @@ class _ThreadWriter:
         self._codec = codec
         self._reject = on_conflict == "reject"
         self._numbers = _Numbers(memo.known if memo else {}, row.next)
-        self._may_have_more = not memo.has_all(row.next) if memo else row.next > 1
-        """Whether the storage may know objects that the memo does not."""
+        self._may_have_more = not row.is_swept and (not memo.has_all(row.next) if memo else row.next > 1)
+        """Whether the storage may know objects that the memo does not. Those that are swept do not count."""
         self._remembered = memo.points if memo else {}
         self._points: dict[str, PointMemo] = {}
         self._trees: dict[tuple[str, str], ListTree] = {}

@@ -14,7 +14,16 @@ from threadkeep.checkpoint.commits import Commit, OnConflict
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.objects import NODE_TAG, Blob
 from threadkeep.checkpoint.planned import PlannedSaver
-from threadkeep.checkpoint.requests import NewPoint, Plan, PointRow, Request, ThreadRow, WritesRow, drive
+from threadkeep.checkpoint.requests import (
+    NewPoint,
+    Plan,
+    PointRow,
+    Request,
+    StoredRow,
+    ThreadRow,
+    WritesRow,
+    drive,
+)
 from threadkeep.checkpoint.serde.base import SerializerProtocol
 
 __all__ = ["InMemorySaver", "MemorySaver"]
@@ -108,9 +117,10 @@ class _Memory:
             ask.ReadPoint: self._read_point, ask.HasChild: self._has_child, ask.ReadWrites: self._read_writes,
             ask.AddRows: self._add_rows, ask.SetWrites: self._set_writes, ask.FindObjects: self._find_objects,
             ask.AddObjects: self._add_objects, ask.ReadObjects: self._read_objects, ask.Page: self._page,
-            ask.ThreadNumbers: self._thread_numbers, ask.AllRows: self._all_rows,
-            ask.DropPoints: self._drop_points, ask.DropObjects: self._drop_objects,
-            ask.Touch: self._touch, ask.DropThread: self._drop_thread, ask.Copy: self._copy,
+            ask.Threads: self._all_threads, ask.Rows: self._rows, ask.Stale: self._stale,
+            ask.Numbers: self._numbers, ask.DropPoints: self._drop_points,
+            ask.DropObjects: self._drop_objects, ask.Touch: self._touch,
+            ask.DropThread: self._drop_thread, ask.Copy: self._copy,
         }  # fmt: skip
 
     def run(self, plan: Plan[T]) -> T:
@@ -239,14 +249,28 @@ class _Memory:
         keys.sort(reverse=True)
         return [self._threads[no].points[ns][id] for id, no, ns in keys[: it.limit]]
 
-    def _thread_numbers(self, it: ask.ThreadNumbers) -> list[tuple[str, ThreadRow]]:
-        return [(thread.name, thread.row()) for thread in self._threads.values()]
+    def _all_threads(self, it: ask.Threads) -> list[tuple[str, ThreadRow]]:
+        numbers = range(it.after + 1, len(self._threads) + 1)[: it.limit]
+        return [(self._threads[no].name, self._threads[no].row()) for no in numbers]
 
-    def _all_rows(self, it: ask.AllRows) -> tuple[list[PointRow], list[bytes]]:
+    def _rows(self, it: ask.Rows) -> tuple[list[StoredRow], None]:
+        """All at once: they are in memory anyway."""
         thread = self._threads[it.no]
-        points = [row for rows in thread.points.values() for row in rows.values()]
-        points.sort(key=lambda row: (row.id, row.ns), reverse=True)
-        return points, [body for tasks in thread.writes.values() for body in tasks.values()]
+        found = [
+            StoredRow(ns, id, None, thread.points[ns][id].body)
+            for ns in thread.points
+            for id in thread.order[ns]
+        ]
+        for (ns, id), tasks in thread.writes.items():
+            found += [StoredRow(ns, id, task, body) for task, body in tasks.items()]
+        return found, None
+
+    def _stale(self, it: ask.Stale) -> list[tuple[str, str]]:
+        order = self._threads[it.no].order
+        return [(ns, id) for ns, ids in order.items() for id in ids[:-1]][: it.limit]
+
+    def _numbers(self, it: ask.Numbers) -> list[int]:
+        return sorted(n for n in self._threads[it.no].objects if n > it.after)[: it.limit]
 
     def _drop_points(self, it: ask.DropPoints) -> None:
         self._keep_copy(it.no)
@@ -259,20 +283,21 @@ class _Memory:
     def _drop_objects(self, it: ask.DropObjects) -> None:
         self._keep_copy(it.no)
         thread = self._threads[it.no]
-        kept = {n for first, count in it.but for n in range(first, first + count)}
-        thread.objects = {n: blob for n, blob in thread.objects.items() if n in kept}
+        gone = {n for first, count in it.ranges for n in range(first, first + count)}
+        thread.objects = {n: blob for n, blob in thread.objects.items() if n not in gone}
         thread.numbers = {blob: n for n, blob in thread.objects.items() if blob[0] != NODE_TAG}
 
-    def _touch(self, it: ask.Touch) -> None:
+    def _touch(self, it: ask.Touch) -> int:
         thread = self._threads[it.no]
-        thread.epoch += 1
-        self._undo.append(lambda: setattr(thread, "epoch", thread.epoch - 1))
+        self._undo.append(partial(setattr, thread, "epoch", thread.epoch))
+        thread.epoch = (thread.epoch + 1) | 1 if it.sweeping else (thread.epoch | 1) + 1
+        return thread.epoch
 
     def _drop_thread(self, it: ask.DropThread) -> None:
         self._keep_copy(it.no)
         thread = self._threads[it.no]
         thread.clear()
-        thread.epoch += 1
+        thread.epoch = (thread.epoch | 1) + 1
         thread.grave = it.grave
 
     def _copy(self, it: ask.Copy) -> None:

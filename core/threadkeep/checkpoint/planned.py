@@ -26,7 +26,7 @@ from threadkeep.checkpoint.objects import Codec
 from threadkeep.checkpoint.reads import Listing, get_tuple
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.serde.base import SerializerProtocol
-from threadkeep.checkpoint.upkeep import copy_thread, delete_for_runs, delete_thread, prune
+from threadkeep.checkpoint.upkeep import Job, copy_thread, delete_for_runs, delete_thread, next_batch, prune
 from threadkeep.config import RunnableConfig
 from threadkeep.errors import ConcurrentUpdateWarning
 
@@ -42,6 +42,7 @@ class PlannedSaver(BaseCheckpointSaver[int]):
     `on_conflict` says what a put does whose parent is no longer the newest checkpoint of its namespace (time
     travel on purpose is never a conflict): "fork" keeps both branches, with a `ConcurrentUpdateWarning`;
     "reject" raises `ConcurrentUpdateError`. Each operation is one transaction; a failed one changes nothing.
+    Only `prune` and `delete_for_runs` are several, each short: what is broken off is completed by the next.
     """
 
     def __init__(self, *, serde: SerializerProtocol | None = None, on_conflict: OnConflict = "fork") -> None:
@@ -194,11 +195,11 @@ class PlannedSaver(BaseCheckpointSaver[int]):
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Deletes the checkpoints (with their writes) whose metadata names one of these runs."""
-        self._write(partial(delete_for_runs, run_ids, self._codec))
+        self._perform(delete_for_runs(run_ids, self._codec))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `delete_for_runs`."""
-        await self._awrite(partial(delete_for_runs, run_ids, self._codec))
+        await self._aperform(delete_for_runs(run_ids, self._codec))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copies all checkpoints and writes of a thread to one that has none."""
@@ -210,11 +211,21 @@ class PlannedSaver(BaseCheckpointSaver[int]):
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Deletes all but the newest checkpoint of each namespace, or ("delete") all of the threads."""
-        self._write(partial(prune, thread_ids, strategy))
+        self._perform(prune(thread_ids, strategy))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """As `prune`."""
-        await self._awrite(partial(prune, thread_ids, strategy))
+        await self._aperform(prune(thread_ids, strategy))
+
+    def _perform(self, job: Job) -> None:
+        result = None
+        while batch := next_batch(job, result):
+            result = self._write(batch.plan) if batch.writes else self._read(batch.plan)
+
+    async def _aperform(self, job: Job) -> None:
+        result = None
+        while batch := next_batch(job, result):
+            result = await (self._awrite(batch.plan) if batch.writes else self._aread(batch.plan))
 
     def _learn(self, news: Iterable[Learned]) -> None:
         self._memos.learn(news)

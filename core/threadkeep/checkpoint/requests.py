@@ -17,10 +17,10 @@ from typing import Any, NamedTuple, TypeVar, cast
 from threadkeep.checkpoint.objects import Blob, Range
 
 __all__ = [
-    "AddObjects", "AddRows", "AddThread", "AllRows", "Copy", "DropObjects", "DropPoints", "DropThread",
-    "FindObjects", "FindThread", "HasChild", "Head", "NewPoint", "NewWrites", "Page", "Plan", "PointRow",
-    "ReadObjects", "ReadPoint", "ReadWrites", "Request", "SetWrites", "ThreadNumbers", "ThreadRow", "Touch",
-    "WritesRow", "drive",
+    "AddObjects", "AddRows", "AddThread", "Copy", "DropObjects", "DropPoints", "DropThread", "FindObjects",
+    "FindThread", "HasChild", "Head", "NewPoint", "NewWrites", "Numbers", "Page", "Plan", "PointRow",
+    "ReadObjects", "ReadPoint", "ReadWrites", "Request", "Rows", "SetWrites", "Stale", "StoredRow",
+    "ThreadRow", "Threads", "Touch", "WritesRow", "drive",
 ]  # fmt: skip
 
 
@@ -29,6 +29,7 @@ class ThreadRow(NamedTuple):
 
     no: int
     epoch: int
+    """Odd while objects are swept: those that are there may then not be found by their bytes."""
     grave: str
     """An id made when the thread was last deleted, or ""."""
     next: int
@@ -37,6 +38,11 @@ class ThreadRow(NamedTuple):
     """Id of the newest checkpoint in `head_ns`."""
     head_ns: str | None = None
     """The namespace that was asked for."""
+
+    @property
+    def is_swept(self) -> bool:
+        """Whether a sweep goes on, or was broken off."""
+        return self.epoch % 2 == 1
 
 
 class PointRow(NamedTuple):
@@ -54,6 +60,16 @@ class WritesRow(NamedTuple):
     """The writes of one task."""
 
     task: str
+    body: bytes
+
+
+class StoredRow(NamedTuple):
+    """A checkpoint (task None) or the writes of a task."""
+
+    ns: str | None
+    """None if the storage cannot tell: of writes without a checkpoint."""
+    id: str
+    task: str | None
     body: bytes
 
 
@@ -167,16 +183,42 @@ class Page(NamedTuple):
     """Metadata that is looked for: storage may leave out what surely differs, before it counts to `limit`."""
 
 
-class ThreadNumbers(NamedTuple):
-    """→ list[tuple[str, ThreadRow]]: all threads, or at least those with checkpoints of these runs."""
+class Threads(NamedTuple):
+    """→ list[tuple[str, ThreadRow]]: threads with higher numbers, in their order.
 
-    runs: Collection[str] = ()
+    All, or at least those with checkpoints of these runs.
+    """
+
+    runs: Collection[str]
+    after: int
+    limit: int
 
 
-class AllRows(NamedTuple):
-    """→ tuple[list[PointRow], list[bytes]]: a thread's checkpoints, newest first; bodies of its writes."""
+class Rows(NamedTuple):
+    """→ tuple[list[StoredRow], Any]: checkpoints and writes, and where the next ones begin (None: no more).
+
+    The checkpoints of a namespace come in the order of their ids.
+    """
 
     no: int
+    after: Any
+    """What the answer before said; None at the beginning."""
+    limit: int
+
+
+class Stale(NamedTuple):
+    """→ list[tuple[str, str]]: namespace and id of checkpoints that are not the newest of their namespace."""
+
+    no: int
+    limit: int
+
+
+class Numbers(NamedTuple):
+    """→ list[int]: the numbers of the thread's objects above `after`, rising."""
+
+    no: int
+    after: int
+    limit: int
 
 
 class DropPoints(NamedTuple):
@@ -187,20 +229,22 @@ class DropPoints(NamedTuple):
 
 
 class DropObjects(NamedTuple):
-    """→ None. Deletes all objects of the thread but those in the ranges, which are in order."""
+    """→ None. Deletes the objects in these ranges, which are in order."""
 
     no: int
-    but: Sequence[Range]
+    ranges: Sequence[Range]
 
 
 class Touch(NamedTuple):
-    """→ None. Begins a new epoch: some object is gone, and its number may be used again."""
+    """→ int. Begins a new epoch and gives it: what is remembered of the thread's objects counts no more."""
 
     no: int
+    sweeping: bool = False
+    """Whether the epoch is odd."""
 
 
 class DropThread(NamedTuple):
-    """→ None. Deletes everything of the thread, begins a new epoch, and notes the grave."""
+    """→ None. Deletes everything of the thread, begins a new (even) epoch, and notes the grave."""
 
     no: int
     grave: str
@@ -215,8 +259,8 @@ class Copy(NamedTuple):
 
 Request = (
     FindThread | AddThread | Head | ReadPoint | HasChild | ReadWrites | AddRows | SetWrites | FindObjects |
-    AddObjects | ReadObjects | Page | ThreadNumbers | AllRows | DropPoints | DropObjects | Touch | DropThread
-    | Copy
+    AddObjects | ReadObjects | Page | Threads | Rows | Stale | Numbers | DropPoints | DropObjects | Touch
+    | DropThread | Copy
 )  # fmt: skip
 
 T = TypeVar("T")

@@ -22,7 +22,16 @@ from threadkeep.checkpoint.postgres.names import (
     place_of,
     unescape,
 )
-from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, PointRow, Request, ThreadRow, WritesRow
+from threadkeep.checkpoint.requests import (
+    NewPoint,
+    NewWrites,
+    Plan,
+    PointRow,
+    Request,
+    StoredRow,
+    ThreadRow,
+    WritesRow,
+)
 from threadkeep.postgres.statements import RepeatError, Statement, Statements, Steps
 
 __all__ = ["Session", "Storage"]
@@ -64,9 +73,10 @@ class Session:
             ask.ReadPoint: self._read_point, ask.HasChild: self._has_child, ask.ReadWrites: self._read_writes,
             ask.AddRows: self._add_rows, ask.SetWrites: self._set_writes, ask.FindObjects: self._find_objects,
             ask.AddObjects: self._add_objects, ask.ReadObjects: self._read_objects, ask.Page: self._page,
-            ask.ThreadNumbers: self._thread_numbers, ask.AllRows: self._all_rows,
-            ask.DropPoints: self._drop_points, ask.DropObjects: self._drop_objects,
-            ask.Touch: self._touch, ask.DropThread: self._drop_thread, ask.Copy: self._copy,
+            ask.Threads: self._all_threads, ask.Rows: self._some_rows, ask.Stale: self._stale,
+            ask.Numbers: self._numbers, ask.DropPoints: self._drop_points,
+            ask.DropObjects: self._drop_objects, ask.Touch: self._touch,
+            ask.DropThread: self._drop_thread, ask.Copy: self._copy,
         }  # fmt: skip
 
     def run(self, plan: Plan[T]) -> Steps[T]:
@@ -317,29 +327,36 @@ class Session:
         (rows,) = yield [self._sql.ask(sql.PAGES[known])._replace(parameters=given)]
         return [self._keep(no, columns, escaped=True) for no, *columns in rows]
 
-    def _thread_numbers(self, it: ask.ThreadNumbers) -> Steps[list[tuple[str, ThreadRow]]]:
-        self._learnable = False
+    def _all_threads(self, it: ask.Threads) -> Steps[list[tuple[str, ThreadRow]]]:
         wanted = [conditions({"run_id": run}) for run in it.runs]
         if it.runs and self._storage.searchable and all(wanted):
             flat = [each for some in wanted for each in some]
-            (rows,) = yield [self._sql.ask(sql.THREADS_OF_RUNS, flat)]
+            (rows,) = yield [self._sql.ask(sql.THREADS_OF_RUNS, it.after, flat, it.limit)]
         else:
-            (rows,) = yield [self._sql.ask(sql.THREADS)]
+            (rows,) = yield [self._sql.ask(sql.THREADS, it.after, it.limit)]
         return [(unescape(name), ThreadRow(*row)) for name, *row in rows]
 
-    def _lock(self, no: int) -> Steps[None]:
-        if no not in self._changed:
-            (rows,) = yield [self._sql.ask(sql.LOCK_NUMBER, no)]
-            self._changed[no] = rows[0][0]
+    def _some_rows(self, it: ask.Rows) -> Steps[tuple[list[StoredRow], Any]]:
+        space, id, task = it.after or (b"", "", None)
+        end: tuple[Any, ...] | None
+        if task is None:  # the writes come after all checkpoints
+            (rows,) = yield [self._sql.ask(sql.POINT_ROWS, it.no, space, id, it.limit)]
+            end = (*rows[-1][:2], None) if len(rows) == it.limit else (b"", "", b"")
+        else:
+            (rows,) = yield [self._sql.ask(sql.WRITE_ROWS, it.no, space, id, task, it.limit)]
+            end = rows[-1][:3] if len(rows) == it.limit else None
+        return [
+            StoredRow(ns if ns is None else unescape(ns), unescape(id), task and unescape(task), body)
+            for *_, id, _, ns, task, body in rows
+        ], end
 
-    def _all_rows(self, it: ask.AllRows) -> Steps[tuple[list[PointRow], list[bytes]]]:
-        yield from self._lock(it.no)
-        points, writes = yield [self._sql.ask(sql.ALL_POINTS, it.no), self._sql.ask(sql.ALL_WRITES, it.no)]
-        rows = [
-            PointRow(no, unescape(name), unescape(ns), unescape(id), parent and unescape(parent), body)
-            for no, name, ns, id, parent, body in points
-        ]
-        return rows, [body for (body,) in writes]
+    def _stale(self, it: ask.Stale) -> Steps[list[tuple[str, str]]]:
+        (rows,) = yield [self._sql.ask(sql.STALE, it.no, it.limit)]
+        return [(unescape(ns), unescape(id)) for ns, id in rows]
+
+    def _numbers(self, it: ask.Numbers) -> Steps[list[int]]:
+        (rows,) = yield [self._sql.ask(sql.NUMBERS, it.no, it.after, it.limit)]
+        return [n for (n,) in rows]
 
     def _drop_points(self, it: ask.DropPoints) -> Steps[None]:
         self._learnable = False
@@ -347,17 +364,14 @@ class Session:
         yield [self._sql.tell(sql.DROP_POINTS, *gone), self._sql.tell(sql.DROP_WRITES, *gone)]
 
     def _drop_objects(self, it: ask.DropObjects) -> Steps[None]:
-        end, firsts, lasts = 0, [], []
-        for first, count in it.but:
-            firsts.append(end)
-            lasts.append(first - 1)
-            end = first + count
-        gaps = [*firsts, end], [*lasts, 2**62]
-        yield [self._sql.tell(sql.DROP_OBJECTS, *gaps, it.no)]
+        firsts = [first for first, _ in it.ranges]
+        lasts = [first + count - 1 for first, count in it.ranges]
+        yield [self._sql.tell(sql.DROP_OBJECTS, firsts, lasts, it.no)]
 
-    def _touch(self, it: ask.Touch) -> Steps[None]:
+    def _touch(self, it: ask.Touch) -> Steps[int]:
         self._learnable = False
-        yield [self._sql.tell(sql.TOUCH, it.no)]
+        (((epoch,),),) = yield [self._sql.ask(sql.SWEEP if it.sweeping else sql.TOUCH, it.no)]
+        return int(epoch)
 
     def _drop_thread(self, it: ask.DropThread) -> Steps[None]:
         self._learnable = False

@@ -9,7 +9,6 @@ HASH_KEY = "SELECT hash_key FROM {secret}"
 
 FIND_THREAD = "SELECT no, epoch, grave, next, change FROM {thread} WHERE key = %b"
 LOCK_THREAD = "SELECT no, epoch, grave, next, change FROM {thread} WHERE key = %b FOR UPDATE"
-LOCK_NUMBER = "SELECT next, change FROM {thread} WHERE no = %b FOR UPDATE"
 # A statement sees what was committed before it began; the head must be asked for after the lock was got.
 HEAD_BY_KEY = """
     SELECT id FROM {point} WHERE no = (SELECT no FROM {thread} WHERE key = %b) AND space = %b
@@ -138,14 +137,23 @@ def _pages() -> dict[tuple[bool, bool, bool, bool], str]:
 PAGES = _pages()
 """By whether thread, namespace, no last one seen, and labels to be matched are given."""
 
-THREADS = "SELECT thread_id, no, epoch, grave, next FROM {thread} ORDER BY no"
+THREADS = "SELECT thread_id, no, epoch, grave, next FROM {thread} WHERE no > %b ORDER BY no LIMIT %b"
 THREADS_OF_RUNS = """
-    SELECT thread_id, no, epoch, grave, next FROM {thread} WHERE no IN (
-        SELECT no FROM {point} WHERE meta @> ANY(%b::text[]::jsonb[]) OR meta IS NULL) ORDER BY no"""
-ALL_POINTS = """
-    SELECT no, thread_id, ns, id, parent, body FROM {point} JOIN {thread} USING (no)
-    WHERE no = %b ORDER BY id DESC, ns COLLATE "C" DESC"""
-ALL_WRITES = "SELECT body FROM {write} WHERE no = %b"
+    SELECT thread_id, no, epoch, grave, next FROM {thread} WHERE no > %b AND no IN (
+        SELECT no FROM {point} WHERE meta @> ANY(%b::text[]::jsonb[]) OR meta IS NULL) ORDER BY no LIMIT %b"""
+POINT_ROWS = """
+    SELECT space, id, NULL, ns, NULL, body FROM {point} WHERE no = %b AND (space, id) > (%b, %b)
+    ORDER BY space, id LIMIT %b"""
+WRITE_ROWS = """
+    SELECT space, id, task_key, ns, task, waits.body
+    FROM (SELECT * FROM {write} WHERE no = %b AND (space, id, task_key) > (%b, %b, %b)
+        ORDER BY space, id, task_key LIMIT %b) AS waits
+    LEFT JOIN {point} AS point USING (no, space, id) ORDER BY space, id, task_key"""
+STALE = """
+    SELECT ns, id FROM {point} AS old WHERE no = %b AND EXISTS (
+        SELECT FROM {point} AS newer
+        WHERE newer.no = old.no AND newer.space = old.space AND newer.id > old.id) LIMIT %b"""
+NUMBERS = "SELECT n FROM {object} WHERE no = %b AND n > %b ORDER BY n LIMIT %b"
 DROP_POINTS = """
     DELETE FROM {point} AS points USING unnest(%b::bytea[], %b::text[]) AS gone (space, id)
     WHERE points.no = %b AND points.space = gone.space AND points.id = gone.id COLLATE "C" """
@@ -153,13 +161,14 @@ DROP_WRITES = """
     DELETE FROM {write} AS waits USING unnest(%b::bytea[], %b::text[]) AS gone (space, id)
     WHERE waits.no = %b AND waits.space = gone.space AND waits.id = gone.id COLLATE "C" """
 DROP_OBJECTS = """
-    DELETE FROM {object} AS objects USING unnest(%b::bigint[], %b::bigint[]) AS gap (first, last)
-    WHERE objects.no = %b AND objects.n BETWEEN gap.first AND gap.last"""
+    DELETE FROM {object} AS objects USING unnest(%b::bigint[], %b::bigint[]) AS part (first, last)
+    WHERE objects.no = %b AND objects.n BETWEEN part.first AND part.last"""
 DROP_ALL_POINTS = "DELETE FROM {point} WHERE no = %b"
 DROP_ALL_WRITES = "DELETE FROM {write} WHERE no = %b"
 DROP_ALL_OBJECTS = "DELETE FROM {object} WHERE no = %b"
-TOUCH = "UPDATE {thread} SET epoch = epoch + 1 WHERE no = %b"
-BURY = "UPDATE {thread} SET epoch = epoch + 1, grave = %b WHERE no = %b"
+SWEEP = "UPDATE {thread} SET epoch = (epoch + 1) | 1 WHERE no = %b RETURNING epoch"
+TOUCH = "UPDATE {thread} SET epoch = (epoch | 1) + 1 WHERE no = %b RETURNING epoch"
+BURY = "UPDATE {thread} SET epoch = (epoch | 1) + 1, grave = %b WHERE no = %b"
 COPY_POINTS = """
     INSERT INTO {point} (no, space, ns, id, parent, meta, body)
     SELECT %b::bigint, space, ns, id, parent, meta, body FROM {point} WHERE no = %b"""
@@ -173,10 +182,10 @@ COPY_NEXT = """
     UPDATE {thread} SET next = (SELECT next FROM {thread} WHERE no = %b) WHERE no = %b RETURNING next"""
 
 ALL = [
-    HASH_KEY, FIND_THREAD, LOCK_THREAD, LOCK_NUMBER, HEAD_BY_KEY, ADD_THREAD, CHANGED, HEAD,
+    HASH_KEY, FIND_THREAD, LOCK_THREAD, HEAD_BY_KEY, ADD_THREAD, CHANGED, HEAD,
     NEWEST_POINT, READ_POINT, FIND_NEWEST, FIND_POINT, HAS_CHILD, READ_WRITES, READ_TASK,
     SET_WRITES, ADD_POINTS, ADD_WRITES,
-    ADD_OBJECTS, COMMIT, OBJECTS_AT, OBJECTS_BETWEEN, THREADS, THREADS_OF_RUNS, ALL_POINTS, ALL_WRITES,
-    DROP_POINTS, DROP_WRITES, DROP_OBJECTS, DROP_ALL_POINTS, DROP_ALL_WRITES, DROP_ALL_OBJECTS, TOUCH, BURY,
-    COPY_POINTS, COPY_WRITES, COPY_OBJECTS, COPY_NEXT, *PAGES.values(),
+    ADD_OBJECTS, COMMIT, OBJECTS_AT, OBJECTS_BETWEEN, THREADS, THREADS_OF_RUNS, POINT_ROWS, WRITE_ROWS,
+    STALE, NUMBERS, DROP_POINTS, DROP_WRITES, DROP_OBJECTS, DROP_ALL_POINTS, DROP_ALL_WRITES,
+    DROP_ALL_OBJECTS, SWEEP, TOUCH, BURY, COPY_POINTS, COPY_WRITES, COPY_OBJECTS, COPY_NEXT, *PAGES.values(),
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.objects import NODE_TAG, Blob
-from threadkeep.checkpoint.requests import Plan, PointRow, Request, ThreadRow, WritesRow, drive
+from threadkeep.checkpoint.requests import Plan, PointRow, Request, StoredRow, ThreadRow, WritesRow, drive
 from threadkeep.checkpoint.sqlite import sql
 from threadkeep.checkpoint.sqlite.batch import Batch, ObjectRow
 from threadkeep.checkpoint.sqlite.schema import migrate
@@ -49,9 +49,10 @@ class File:
             ask.ReadPoint: self._read_point, ask.HasChild: self._has_child, ask.ReadWrites: self._read_writes,
             ask.AddRows: self._add_rows, ask.SetWrites: self._set_writes, ask.FindObjects: self._find_objects,
             ask.AddObjects: self._add_objects, ask.ReadObjects: self._read_objects, ask.Page: self._page,
-            ask.ThreadNumbers: self._thread_numbers, ask.AllRows: self._all_rows,
-            ask.DropPoints: self._drop_points, ask.DropObjects: self._drop_objects,
-            ask.Touch: self._touch, ask.DropThread: self._drop_thread, ask.Copy: self._copy,
+            ask.Threads: self._all_threads, ask.Rows: self._some_rows, ask.Numbers: self._numbers,
+            ask.DropPoints: self._drop_points, ask.DropObjects: self._drop_objects, ask.Touch: self._touch,
+            ask.DropThread: self._drop_thread, ask.Copy: self._copy,
+            ask.Stale: lambda it: self._rows(sql.STALE, it),
         }  # fmt: skip
 
     def setup(self) -> None:
@@ -275,27 +276,30 @@ class File:
         rows = self.conn.execute(sql.PAGES[it.no is not None, it.ns is not None], given).fetchall()
         return [PointRow(*row) for row in rows]
 
-    def _thread_numbers(self, it: ask.ThreadNumbers) -> list[tuple[str, ThreadRow]]:
-        return [(thread_id, ThreadRow(*row)) for thread_id, *row in self._rows(sql.THREADS, ())]
+    def _all_threads(self, it: ask.Threads) -> list[tuple[str, ThreadRow]]:
+        return [(thread_id, ThreadRow(*row)) for thread_id, *row in self._rows(sql.THREADS, it[1:])]
 
-    def _all_rows(self, it: ask.AllRows) -> tuple[list[PointRow], list[bytes]]:
-        points = [PointRow(*row) for row in self._rows(sql.ALL_POINTS, it)]
-        return points, [row[0] for row in self._rows(sql.ALL_WRITES, it)]
+    def _some_rows(self, it: ask.Rows) -> tuple[list[StoredRow], Any]:
+        rows = self._rows(sql.ROWS, (it.no, *(it.after or ("", "", -1, "")), it.limit))
+        found = [StoredRow(ns, id, task if kind else None, body) for ns, id, kind, task, body in rows]
+        return found, rows[-1][:4] if len(rows) == it.limit else None
+
+    def _numbers(self, it: ask.Numbers) -> list[int]:
+        last = it.no << 32 | 0xFFFFFFFF
+        return [
+            key & 0xFFFFFFFF for (key,) in self._rows(sql.NUMBERS, (it.no << 32 | it.after, last, it.limit))
+        ]
 
     def _drop_points(self, it: ask.DropPoints) -> None:
         self.conn.executemany(sql.DROP_POINT, [(it.no, ns, id) for ns, id in it.points])
 
     def _drop_objects(self, it: ask.DropObjects) -> None:
-        end = it.no << 32
-        gaps = []
-        for first, count in it.but:
-            gaps.append((end, (it.no << 32 | first) - 1))
-            end = it.no << 32 | first + count
-        gaps.append((end, it.no << 32 | 0xFFFFFFFF))
-        self.conn.executemany(sql.DROP_OBJECTS, gaps)
+        gone = [(it.no << 32 | n, it.no << 32 | n + count - 1) for n, count in it.ranges]
+        self.conn.executemany(sql.DROP_OBJECTS, gone)
 
-    def _touch(self, it: ask.Touch) -> None:
-        self.conn.execute(sql.TOUCH, it)
+    def _touch(self, it: ask.Touch) -> int:
+        self.conn.execute(sql.SWEEP if it.sweeping else sql.TOUCH, it[:1])
+        return int(self._rows(sql.EPOCH, it[:1])[0][0])
 
     def _drop_thread(self, it: ask.DropThread) -> None:
         self.conn.execute(sql.DROP_LOG, (it.no,))

@@ -12,7 +12,7 @@ FIND_THREAD = """
 THREADS = """
     SELECT thread_id, no, epoch, grave, 1 + (coalesce(
         (SELECT max(key) FROM object WHERE key BETWEEN no << 32 AND no << 32 | 4294967295), 0) & 4294967295)
-    FROM thread ORDER BY no"""
+    FROM thread WHERE no > ? ORDER BY no LIMIT ?"""
 ADD_THREAD = "INSERT INTO thread (thread_id, created) VALUES (?, ?)"
 
 HEAD = "SELECT id FROM log WHERE no = ? AND ns = ? AND kind = 0 ORDER BY id DESC LIMIT 1"
@@ -54,15 +54,21 @@ PAGES = {
 }
 """By whether thread and namespace are given."""
 
-ALL_POINTS = """
-    SELECT log.no, thread.thread_id, ns, id, parent, body FROM log JOIN thread USING (no)
-    WHERE log.no = ? AND kind = 0 ORDER BY id DESC, ns DESC"""
-ALL_WRITES = "SELECT body FROM log WHERE no = ? AND kind = 1"
+ROWS = """
+    SELECT ns, id, kind, task, body FROM log WHERE no = ? AND (ns, id, kind, task) > (?, ?, ?, ?)
+    ORDER BY ns, id, kind, task LIMIT ?"""
+STALE = """
+    SELECT ns, id FROM log AS old WHERE no = ? AND kind = 0 AND EXISTS (
+        SELECT 1 FROM log AS newer WHERE newer.no = old.no AND newer.ns = old.ns AND newer.id > old.id
+            AND newer.kind = 0) LIMIT ?"""
+NUMBERS = "SELECT key FROM object WHERE key > ? AND key <= ? ORDER BY key LIMIT ?"
 DROP_POINT = "DELETE FROM log WHERE no = ? AND ns = ? AND id = ?"
 DROP_LOG = "DELETE FROM log WHERE no = ?"
 DROP_OBJECTS = "DELETE FROM object WHERE key BETWEEN ? AND ?"
-TOUCH = "UPDATE thread SET epoch = epoch + 1 WHERE no = ?"
-BURY = "UPDATE thread SET epoch = epoch + 1, grave = ? WHERE no = ?"
+SWEEP = "UPDATE thread SET epoch = (epoch + 1) | 1 WHERE no = ?"
+TOUCH = "UPDATE thread SET epoch = (epoch | 1) + 1 WHERE no = ?"
+EPOCH = "SELECT epoch FROM thread WHERE no = ?"
+BURY = "UPDATE thread SET epoch = (epoch | 1) + 1, grave = ? WHERE no = ?"
 COPY_LOG = """
     INSERT INTO log (no, ns, id, kind, task, parent, body)
     SELECT :target, ns, id, kind, task, parent, body FROM log WHERE no = :source"""

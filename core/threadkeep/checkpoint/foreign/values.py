@@ -148,6 +148,8 @@ class ForeignValues:
             return self._object(code, self._unpack(data))
         except BaseException as error:
             self._failed = error
+            if isinstance(error, Exception) and not isinstance(error, SerdeError):  # damaged bytes
+                self._failed = DeserializationError(f"the data cannot be loaded: {error!r}")
             raise
         finally:
             self._level -= 1
