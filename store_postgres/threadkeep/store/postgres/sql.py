@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ALL", "SEARCH", "search"]
+__all__ = ["complete", "search"]
 
 # The time of the statement, not of the transaction: a program may keep one open around many operations.
 NOW = "coalesce(%(now)b::timestamptz, statement_timestamp())"
@@ -10,22 +10,25 @@ _ALIVE = "(item.expires IS NULL OR item.expires > <now>)"
 _READ = "item.body, item.created, item.updated, CASE WHEN item.ttl IS NOT NULL THEN item.no END"
 
 
-def _complete(template: str) -> str:
+def complete(template: str) -> str:
+    """The template with `<read>`, the columns of an item that is returned, `<alive>`, whether the table `item`
+    has not expired, and `<now>` written out.
+    """
     return template.replace("<read>", _READ).replace("<alive>", _ALIVE).replace("<now>", NOW)
 
 
-GET = _complete("""
+GET = complete("""
     SELECT 1::bigint, <read> FROM {item} AS item WHERE ns = %(ns)b AND key = %(key)b AND <alive>""")
-GET_MANY = _complete("""
+GET_MANY = complete("""
     SELECT i, <read> FROM unnest(%(ns)b::text[], %(key)b::text[]) WITH ORDINALITY AS ask (ns, key, i)
     JOIN {item} AS item ON item.ns = ask.ns COLLATE "C" AND item.key = ask.key COLLATE "C" WHERE <alive>""")
 # An item that another transaction holds is being written, or refreshed there.
-TOUCH = _complete("""
+TOUCH = complete("""
     WITH mine AS (SELECT no FROM {item} AS item
         WHERE no = ANY(%(no)b::bigint[]) AND ttl IS NOT NULL AND expires > <now> FOR UPDATE SKIP LOCKED)
     UPDATE {item} AS item SET expires = <now> + ttl * interval '1 minute' FROM mine
     WHERE item.no = mine.no""")
-PUT = _complete("""
+PUT = complete("""
     INSERT INTO {item} AS item (ns, key, body, value, created, updated, ttl, expires)
     SELECT ns, key, body, coalesce(searchable, body)::jsonb, <now>, <now>, ttl,
         <now> + ttl * interval '1 minute'
@@ -38,7 +41,7 @@ DELETE = """
     DELETE FROM {item} AS item USING unnest(%(ns)b::text[], %(key)b::text[]) AS gone (ns, key)
     WHERE item.ns = gone.ns COLLATE "C" AND item.key = gone.key COLLATE "C" """
 
-SEARCH = _complete("""
+SEARCH = complete("""
     SELECT item.ns, item.key, <read> FROM {item} AS item WHERE <alive> AND <where>
     ORDER BY <order> LIMIT %(limit)b OFFSET %(offset)b""")
 _WITHIN = "item.ns >= %(first)b AND item.ns < %(end)b"
@@ -59,7 +62,7 @@ def search(condition: str, order: str, *, within: bool, behind: bool) -> str:
 
 
 # From one namespace to the next by the index, however many items lie between: as many steps as namespaces.
-NAMESPACES = _complete("""
+NAMESPACES = complete("""
     WITH RECURSIVE names (ns) AS (
         (SELECT ns FROM {item} AS item WHERE ns >= %(first)b AND ns < %(end)b AND <alive> ORDER BY ns LIMIT 1)
         UNION ALL
@@ -80,10 +83,8 @@ NAMESPACES = _complete("""
     ORDER BY name LIMIT %(limit)b OFFSET %(offset)b""")
 
 TRY_SWEEPING = "SELECT pg_try_advisory_xact_lock(%b::bigint)"
-SWEEP = _complete("""
+SWEEP = complete("""
     WITH expired AS (SELECT no FROM {item} WHERE expires <= <now> ORDER BY expires LIMIT %(limit)b
         FOR UPDATE SKIP LOCKED)
     DELETE FROM {item} AS item USING expired
     WHERE item.no = expired.no AND item.expires <= <now> RETURNING item.no""")
-
-ALL = [GET, GET_MANY, TOUCH, PUT, DELETE, NAMESPACES, TRY_SWEEPING, SWEEP]
