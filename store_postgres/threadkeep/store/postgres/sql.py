@@ -11,8 +11,8 @@ _READ = "item.body, item.created, item.updated, CASE WHEN item.ttl IS NOT NULL T
 
 
 def complete(template: str) -> str:
-    """The template with `<read>`, the columns of an item that is returned, `<alive>`, whether the table `item`
-    has not expired, and `<now>` written out.
+    """The template with these written out: `<read>`, the columns of an item that is returned, `<alive>`,
+    whether it has not expired, and `<now>`.
     """
     return template.replace("<read>", _READ).replace("<alive>", _ALIVE).replace("<now>", NOW)
 
