@@ -9,10 +9,13 @@ import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from threadkeep.checkpoint.serde.base import SerializerProtocol
+from threadkeep.checkpoint.serde.jsonplus import JsonPlusSerializer
 from threadkeep.store.base import (
     NOT_GIVEN,
     GetOp,
@@ -34,6 +37,7 @@ from threadkeep.store.base.base import BaseStore
 from threadkeep.store.expiry import expired, expires
 from threadkeep.store.filter import Node as Filter
 from threadkeep.store.filter import parse
+from threadkeep.store.memory import file
 from threadkeep.store.memory.contents import Contents, Search
 from threadkeep.store.memory.items import Record
 from threadkeep.store.memory.vectors import Floats, Vectors
@@ -267,6 +271,45 @@ class InMemoryStore(BaseStore):
 
     def _time(self) -> datetime:
         return datetime.now(UTC) if self._now is None else self._now()
+
+    # Persistence
+
+    def save(self, path: str | Path, *, serde: SerializerProtocol | None = None) -> None:
+        """Writes all items with their vectors to one file, in the place of what was there.
+
+        *serde*: what turns it into bytes, for instance encrypted ones; `load` needs the same.
+        """
+        with self._lock:
+            items, places = file.numbered(self._contents.items)
+            rows = self._contents.vectors
+            matrix = None if rows is None else rows.at(np.array(places, dtype=np.intp)).copy()
+        saved = file.Saved(None if rows is None else rows.distance, items, matrix)
+        file.save(Path(path), saved, serde or JsonPlusSerializer())
+
+    def load(self, path: str | Path, *, serde: SerializerProtocol | None = None) -> None:
+        """Holds what a file holds, instead of what it held.
+
+        Nothing is embedded: items of a store that was saved without an index are not found by meaning until
+        they are put again, and a store without an index leaves vectors out. Raises `StorageError` if the file
+        is not readable, `ValueError` if its vectors are of other dimensions or another distance; the store is
+        then as it was.
+        """
+        saved = file.load(Path(path), serde or JsonPlusSerializer())
+        rows = None if self.index_config is None else _vectors(self.index_config)
+        if rows is not None and saved.matrix is not None:
+            found, expected = (saved.distance, saved.matrix.shape[1]), (rows.distance, rows.dims)
+            if found != expected:
+                raise ValueError(f"{path} holds vectors of {found}, but the index is of {expected}")
+        contents = Contents(rows)
+        for record in saved.items:
+            names, record.rows = list(record.rows.items()), {}
+            contents.put(record, None)
+            if rows is not None and saved.matrix is not None and names:
+                places = [place for _, place in names]
+                contents.attach(saved.matrix[places], [(record, name) for name, _ in names])
+        with self._lock:
+            self._contents = contents
+            self._mortal = {record: None for record in saved.items if record.expires_at is not None}
 
     # Under the lock
 

@@ -34,6 +34,7 @@ class Part(NamedTuple):
 
     rows: Rows
     matrix: Floats
+    bias: Floats
 
 
 class Vectors(Generic[Owner]):
@@ -179,7 +180,8 @@ class Vectors(Generic[Owner]):
     def part(self, rows: Sequence[int]) -> Part:
         """The rows, gathered for queries. It is void once one of them is removed, or `epoch` has changed."""
         numbers = np.array(rows, dtype=np.intp)
-        return Part(numbers, self.at(numbers))
+        matrix = self.at(numbers)
+        return Part(numbers, matrix, self._bias_of(matrix))
 
     def ranked(
         self, query: Floats, part: Part | None, expected: int, order: Order[Owner]
@@ -226,8 +228,7 @@ class Vectors(Generic[Owner]):
     def _products(self, query: Floats, part: Part | None) -> Floats:
         """A number for each row that ranks as its score does, to float32's precision; holes are -inf."""
         if part is not None:
-            products = part.matrix @ query
-            return products + np.concatenate(self._bias)[part.rows] if self.distance == "l2" else products
+            return part.matrix @ query + part.bias
         products = np.empty(self.used, dtype=np.float32)
         for number, matrix in enumerate(self._chunks):
             start = number * self._per_chunk
