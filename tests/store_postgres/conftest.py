@@ -1,0 +1,5 @@
+"""A database for each test."""
+
+from tests.checkpoint_postgres.conftest import database
+
+__all__ = ["database"]
