@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """A bound for ours: as a multiple of the reference's figure, or absolute in the figure's unit."""
+    """A bound for ours: a multiple of the reference's figure, or of the limit's, or absolute in the unit."""
 
     bound: float
     absolute: bool = False
+    of_limit: bool = False
 
 
 class Figure(NamedTuple):
@@ -20,7 +21,6 @@ class Figure(NamedTuple):
     targets: tuple[Target, ...] = ()
     more_is_better: bool = False
     full_only: bool = False
-    limit: str | None = None
 
 
 def rate_of(workload: str, what: str, unit: str, bound: float) -> Figure:
@@ -56,6 +56,32 @@ def postgres_chat_figures() -> list[Figure]:
         row("commits", "commits a turn", "commits"),
         row("get_state_ms", "get_state at the end", "ms", Target(1 / 2)),
         row("history_ms", "history page of 20", "ms", Target(1 / 5)),
+    ]
+
+
+def store_memory_figures() -> list[Figure]:
+    def query(metric: str, what: str, *targets: Target) -> Figure:
+        text = f"50,000 memories, query {what}"
+        return Figure("store-memory-query", metric, text, "ms", targets, full_only=True)
+
+    return [
+        query("all_ms", "over all", Target(1.5, of_limit=True)),
+        query("namespace_ms", "in one namespace", Target(0.1, absolute=True)),
+        query("turning_ms", "in each namespace in turn"),
+        query("filter_ms", "with an equality (1 % pass)", Target(2, absolute=True)),
+        query("range_ms", "with a range (82 % pass)"),
+        rate_of("store-memory-ingest", "50,000 memories in batches of 500", "items/s", 1.4),
+        Figure(
+            "store-memory-ingest",
+            "longest",
+            "the same: longest batch against the median",
+            "×",
+            (Target(20, absolute=True),),
+        ),
+        rate_of("store-memory-aput", "aput by 64 tasks", "calls/s", 1.5),
+        rate_of("store-memory-aget", "aget by 64 tasks", "calls/s", 1.5),
+        rate_of("store-memory-aput-gathered", "64 aput in one gather", "calls/s", 1.5),
+        rate_of("store-memory-aget-gathered", "64 aget in one gather", "calls/s", 1.5),
     ]
 
 
@@ -108,4 +134,5 @@ FIGURES: list[Figure] = [
     Figure("pg-pause", "cycle_ms", "interrupt and resume, PostgreSQL", "ms", (Target(1 / 2.5),)),
     Figure("pg-pause", "commits", "the same: commits a cycle", "commits", (Target(5, absolute=True),)),
     Figure("pg-pause", "writing", "the same: those that write", "commits"),
+    *store_memory_figures(),
 ]

@@ -41,7 +41,9 @@ def judged(figure: Figure, outcomes: Mapping[str, Outcome], quick: bool) -> Judg
     reference, limit, ours = (
         value(outcomes.get(side, NOTHING).medians, figure.metric) for side in (REFERENCE, BARE, OURS)
     )
-    margins = [margin(figure, target, reference, ours) for target in figure.targets]
+    margins = [
+        margin(figure, target, limit if target.of_limit else reference, ours) for target in figure.targets
+    ]
     known = [found for found in margins if found is not None]
     worst = min(known) if known and len(known) == len(margins) and not (quick and figure.full_only) else None
     return Judged(figure, reference, limit, ours, worst)
@@ -56,10 +58,10 @@ def value(medians: Medians, metric: str) -> float | None:
     return medians[upper] / medians[lower]
 
 
-def margin(figure: Figure, target: Target, reference: float | None, ours: float | None) -> float | None:
-    if not ours or (not target.absolute and not reference):
+def margin(figure: Figure, target: Target, other: float | None, ours: float | None) -> float | None:
+    if not ours or (not target.absolute and not other):
         return None
-    bound = target.bound if target.absolute else target.bound * (reference or 0)
+    bound = target.bound if target.absolute else target.bound * (other or 0)
     return ours / bound if figure.more_is_better else bound / ours
 
 
@@ -100,6 +102,8 @@ def target_text(figure: Figure, target: Target) -> str:
     sign = "≥" if figure.more_is_better else "≤"
     if target.absolute:
         return f"{sign} {target.bound:g} {figure.unit}"
+    if target.of_limit:
+        return f"{sign} {target.bound:g}× limit"
     return f"{sign} {target.bound:g}×" if target.bound >= 1 else f"{sign} 1/{1 / target.bound:g}"
 
 

@@ -12,6 +12,7 @@ from benchmarks.workloads import (
     sends,
     serialise,
     start,
+    store_memory,
 )
 
 WORKLOADS: dict[str, Workload] = {
@@ -48,4 +49,10 @@ WORKLOADS: dict[str, Workload] = {
     "pg-chats-32": Workload(postgres.chats_async, bare_postgres.chats(32)),
     "pg-chats-8-threads": Workload(postgres.chats_threads),
     "pg-pause": Workload(postgres.pause, bare_postgres.pause),
+    "store-memory-query": Workload(store_memory.queries, store_memory.bare_queries),
+    "store-memory-ingest": Workload(store_memory.ingest, store_memory.bare_ingest),
+    "store-memory-aput": Workload(store_memory.single("aput", 50), store_memory.bare_single(50)),
+    "store-memory-aget": Workload(store_memory.single("aget", 50), store_memory.bare_single(50)),
+    "store-memory-aput-gathered": Workload(store_memory.single("aput", 1), store_memory.bare_single(1)),
+    "store-memory-aget-gathered": Workload(store_memory.single("aget", 1), store_memory.bare_single(1)),
 }
