@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDES = ["docs/persistence.md", "docs/interrupts.md"]
+GUIDES = ["docs/persistence.md", "docs/interrupts.md", "docs/migrating.md"]
 LINKED = [*GUIDES, "examples/refund_desk/README.md"]
 
 

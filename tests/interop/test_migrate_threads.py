@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 
-from tests.interop.moves import FIRST, OURS, PROGRAMS, THEIRS, THREAD, Place, compiled, place, seen, stored
+from tests.interop.moves import (
+    FIRST,
+    OURS,
+    PROGRAMS,
+    THEIRS,
+    THREAD,
+    Library,
+    Place,
+    compiled,
+    place,
+    seen,
+    stored,
+)
 from tests.interop.programs import Trace
 
 
@@ -59,3 +71,22 @@ def test_a_moved_thread_goes_on_as_it_would_have_there(name: str, moved: Place) 
             lines[key] = trace.lines
     assert lines["ours"] == lines["theirs"]
     assert runs["ours"] == runs["theirs"]
+
+
+# Not `remembers`: going back, a subgraph with a memory of its own keeps here what it remembers today.
+@pytest.mark.parametrize("name", sorted(PROGRAMS.keys() - {"remembers"}))
+def test_a_moved_thread_can_be_run_again_from_each_of_its_checkpoints(name: str, moved: Place) -> None:
+    begun(name, moved)
+    moved.migrate()
+    found: dict[Library, list[Any]] = {}
+    with moved.ours() as ours:
+        for lib, saver in ((THEIRS, moved.theirs), (OURS, ours)):
+            runs: list[str] = []
+            graph = compiled(PROGRAMS[name](lib, runs), saver)
+            trace = Trace()
+            for past in list(graph.get_state_history(THREAD)):
+                one_by_one = {**past.config, "max_concurrency": 1}
+                trace.note(graph.invoke(None, one_by_one, durability="sync"))
+            seen(trace, graph)
+            found[lib] = [sorted(runs), trace.lines]
+    assert found[OURS] == found[THEIRS]
