@@ -174,9 +174,26 @@ def test_a_pool_that_is_used_up_says_so_and_works_again(database: str) -> None:
     ) as pool:
         saver = PostgresSaver(pool)
         saver.setup()
-        with pool.connection(), pytest.raises(PoolTimeout):
-            saver.get_tuple(address())
-        assert saver.get_tuple(address()) is None
+        for call in (saver.get_tuple, lambda config: saver.put(config, point({"n": 0}), {}, {"n": 1})):
+            with pool.connection(), pytest.raises(StorageUnavailableError, match="max_size") as caught:
+                call(address())
+            assert isinstance(caught.value.__cause__, PoolTimeout)
+            assert saver.get_tuple(address()) is None
+        saver.put(address(), point({"n": 0}), {}, {"n": 1})
+
+
+async def test_an_async_pool_that_is_used_up_says_so_and_works_again(database: str) -> None:
+    async with AsyncConnectionPool(
+        database, min_size=1, max_size=1, timeout=0.2, kwargs={"autocommit": True}, open=False
+    ) as pool:
+        saver = AsyncPostgresSaver(pool)
+        await saver.setup()
+        async with pool.connection():
+            with pytest.raises(StorageUnavailableError, match="max_size") as caught:
+                await saver.aput(address(), point({"n": 0}), {}, {"n": 1})
+        assert isinstance(caught.value.__cause__, PoolTimeout)
+        await saver.aput(address(), point({"n": 0}), {}, {"n": 1})
+        assert await saver.aget_tuple(address()) is not None
 
 
 def test_a_value_beyond_the_limit_is_refused_and_nothing_stored(database: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncPipeline
+from psycopg.abc import AdaptContext
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -75,7 +76,9 @@ class AsyncConnections:
         *,
         pipeline: bool = False,
         owner: str,
+        adapt: Callable[[AdaptContext], None] | None = None,
     ) -> None:
+        self._adapt = adapt
         self._owner = owner
         self._resource = resource
         self._make = make
@@ -146,15 +149,20 @@ class AsyncConnections:
         self._bind()
         if isinstance(self._resource, AsyncConnectionPool):
             async with self._resource.connection() as conn:
-                yield conn
+                yield self._adapted(conn)
             return
         async with self._lock:
             resource = await self._opened()
             if isinstance(resource, AsyncConnection):
-                yield resource
+                yield self._adapted(resource)
                 return
         async with resource.connection() as conn:
-            yield conn
+            yield self._adapted(conn)
+
+    def _adapted(self, conn: AsyncConnection[Any]) -> AsyncConnection[Any]:
+        if self._adapt is not None:
+            self._adapt(conn)
+        return conn
 
     async def read(self, steps: Callable[[], Steps[T]]) -> T:
         """Runs steps whose statements need no transaction."""

@@ -11,8 +11,9 @@ from typing import Any, TypedDict, TypeVar
 
 import psycopg
 from psycopg import Connection, Pipeline
+from psycopg.abc import AdaptContext
 from psycopg.rows import tuple_row
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from threadkeep.errors import StorageError, StorageUnavailableError
 from threadkeep.postgres.statements import RepeatError, Statement, Steps
@@ -34,7 +35,8 @@ __all__ = [
 T = TypeVar("T")
 Resource = Connection[Any] | ConnectionPool[Any]
 Perform = Callable[[Connection[Any], list[Statement]], list[list[Any]]]
-ATTEMPTS = 5
+ATTEMPTS = 8
+"""With the pauses between them about 2.5 s: a server that is restarted is there again."""
 BUSY = frozenset({"40001", "40P01"})
 _NO_SESSION = (psycopg.errors.DuplicatePreparedStatement, psycopg.errors.InvalidSqlStatementName)
 _GONE = frozenset({"57P01", "57P02", "57P03", "25P03", "25P04"})
@@ -73,8 +75,8 @@ def may_retry(error: BaseException) -> bool:
     """Whether the same steps may work a moment later, perhaps on another connection."""
     if isinstance(error, RepeatError):
         return True
-    if isinstance(error, PoolTimeout) or not isinstance(error, psycopg.Error):
-        return False
+    if isinstance(error, (PoolTimeout, TooManyRequests)) or not isinstance(error, psycopg.Error):
+        return False  # the pool has tried and waited itself
     state = error.sqlstate
     if state is None:
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
@@ -98,6 +100,11 @@ def translated(error: BaseException) -> BaseException:
         )
     if isinstance(error, RepeatError):
         return StorageError(str(error))
+    if isinstance(error, (PoolTimeout, TooManyRequests)):
+        return StorageUnavailableError(
+            f"No connection of the pool became free: {error}. All of them (max_size) are in use, or the "
+            "server does not answer."
+        )
     if may_retry(error) and isinstance(error, psycopg.Error):
         return StorageUnavailableError(f"Postgres did not answer, and asking again did not help: {error}")
     if isinstance(error, LostCommitError):
@@ -127,11 +134,20 @@ def perform_apart(conn: Connection[Any], batch: list[Statement]) -> list[list[An
 
 
 class Connections:
-    """What steps run on. A pool is used without a lock, a connection by one thread at a time."""
+    """What steps run on. A pool is used without a lock, a connection by one thread at a time.
+
+    `adapt`: is given each connection before it is used, to make types of parameters known to it.
+    """
 
     def __init__(
-        self, resource: Resource | None, make: Callable[[], Resource] | None = None, *, pipeline: bool = False
+        self,
+        resource: Resource | None,
+        make: Callable[[], Resource] | None = None,
+        *,
+        pipeline: bool = False,
+        adapt: Callable[[AdaptContext], None] | None = None,
     ) -> None:
+        self._adapt = adapt
         self._resource = resource
         self._make = make
         self._pipeline = pipeline
@@ -175,10 +191,15 @@ class Connections:
         resource = self.open()
         if isinstance(resource, ConnectionPool):
             with resource.connection() as conn:
-                yield conn
+                yield self._adapted(conn)
         else:
             with self._lock:
-                yield resource
+                yield self._adapted(resource)
+
+    def _adapted(self, conn: Connection[Any]) -> Connection[Any]:
+        if self._adapt is not None:
+            self._adapt(conn)
+        return conn
 
     def read(self, steps: Callable[[], Steps[T]]) -> T:
         """Runs steps whose statements need no transaction."""
