@@ -128,6 +128,11 @@ class Items:
     def __len__(self) -> int:
         return self.nodes[()].count
 
+    @property
+    def version(self) -> int:
+        """Rises with each change."""
+        return self.nodes[()].version
+
     def __iter__(self) -> Iterator[Record]:
         return iter(self.nodes[()])
 

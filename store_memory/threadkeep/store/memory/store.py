@@ -58,18 +58,14 @@ class MemoryIndexConfig(IndexConfig, total=False):
     left out."""
 
 
-class _Wanted(NamedTuple):
-    """Texts and queries that a batch needs vectors for."""
+class _Wanted:
+    """Texts and queries that a batch needs vectors for, and then those vectors."""
 
-    texts: list[str]
-    queries: list[str]
-
-
-class _Vectors(NamedTuple):
-    """The vectors of a `_Wanted`."""
-
-    texts: Sequence[Sequence[float]]
-    queries: Sequence[Sequence[float]]
+    def __init__(self, texts: dict[bytes, str], queries: list[str]) -> None:
+        self.texts = texts
+        self.queries = queries
+        self.text_vectors: Sequence[Sequence[float]] = []
+        self.query_vectors: Sequence[Sequence[float]] = []
 
 
 class _Draft(NamedTuple):
@@ -91,9 +87,11 @@ class _Batch:
         self.made: dict[bytes, int] = {}
         """Rows of `matrix`, by the hash of their text."""
         self.matrix: Floats | None = None
+        self.state: tuple[Contents, int] | None = None
+        """Of the store when it was last found out what is missing."""
 
 
-Steps = Generator[_Wanted, _Vectors, list[Result]]
+Steps = Generator[_Wanted, None, list[Result]]
 
 
 class InMemoryStore(BaseStore):
@@ -122,9 +120,8 @@ class InMemoryStore(BaseStore):
         """See `BaseStore`. The texts of a batch are embedded in one call."""
         steps = self._steps(ops)
         try:
-            wanted = next(steps)
             while True:
-                wanted = steps.send(self._embedded(wanted))
+                self._embed(next(steps))
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
@@ -132,9 +129,8 @@ class InMemoryStore(BaseStore):
         """As `batch`. Embedding does not block the event loop; a search may for as long as it takes."""
         steps = self._steps(ops)
         try:
-            wanted = next(steps)
             while True:
-                wanted = steps.send(await self._aembedded(wanted))
+                await self._aembed(next(steps))
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
@@ -198,27 +194,28 @@ class InMemoryStore(BaseStore):
         with self._lock:
             self._put(Record(namespace, key, copy, now := self._time(), now))
 
-    def _embedded(self, wanted: _Wanted) -> _Vectors:
+    def _embed(self, wanted: _Wanted) -> None:
         assert self.embeddings is not None
-        texts = self.embeddings.embed_documents(wanted.texts) if wanted.texts else []
-        return _Vectors(texts, [self.embeddings.embed_query(query) for query in wanted.queries])
+        if wanted.texts:
+            wanted.text_vectors = self.embeddings.embed_documents(list(wanted.texts.values()))
+        wanted.query_vectors = [self.embeddings.embed_query(query) for query in wanted.queries]
 
-    async def _aembedded(self, wanted: _Wanted) -> _Vectors:
+    async def _aembed(self, wanted: _Wanted) -> None:
         assert self.embeddings is not None
-        texts = await self.embeddings.aembed_documents(wanted.texts) if wanted.texts else []
-        return _Vectors(texts, [await self.embeddings.aembed_query(query) for query in wanted.queries])
+        if wanted.texts:
+            wanted.text_vectors = await self.embeddings.aembed_documents(list(wanted.texts.values()))
+        wanted.query_vectors = [await self.embeddings.aembed_query(query) for query in wanted.queries]
 
     def _steps(self, ops: Iterable[Op]) -> Steps:
         """The results of a batch; yields what must be embedded before."""
         batch = self._checked(list(ops))
         while True:
             with self._lock:
-                missing = self._missing(batch)
-                queries = [query for query, vector in batch.queries.items() if vector is None]
-                if not missing and not queries:
+                wanted = self._wanted(batch)
+                if not wanted.texts and not wanted.queries:
                     return self._performed(batch)
-            vectors = yield _Wanted(list(missing.values()), queries)
-            self._take(batch, missing, queries, vectors)
+            yield wanted
+            self._take(batch, wanted)
 
     def _checked(self, ops: list[Op]) -> _Batch:
         """Raises `InvalidOpError` if one of the operations cannot be carried out."""
@@ -242,32 +239,38 @@ class InMemoryStore(BaseStore):
         texts = texts_of(value, op.index, self._fields)
         return _Draft(op, value, {text_hash(found.text): found.text for found in texts})
 
-    def _missing(self, batch: _Batch) -> dict[bytes, str]:
-        """The texts that have no vector yet: neither in this batch nor in the item that is overwritten."""
-        missing = {}
-        for (namespace, key), draft in batch.drafts.items():
-            if draft.texts:
-                old = self._contents.items.get(namespace, key)
-                for name, text in draft.texts.items():
-                    if name not in batch.made and (old is None or name not in old.rows):
-                        missing[name] = text
-        return missing
+    def _wanted(self, batch: _Batch) -> _Wanted:
+        """The texts that have no vector yet, neither in this batch nor in the item that is overwritten."""
+        find, known, missing = self._contents.items.get, batch.made, {}
+        state = (self._contents, self._contents.items.version)
+        if batch.state != state:  # else nothing has changed since it was last found out
+            batch.state = state
+            for (namespace, key), draft in batch.drafts.items():
+                if draft.texts:
+                    old = find(namespace, key)
+                    for name, text in draft.texts.items():
+                        if name not in known and (old is None or name not in old.rows):
+                            missing[name] = text
+        return _Wanted(missing, [query for query, vector in batch.queries.items() if vector is None])
 
-    def _take(
-        self, batch: _Batch, missing: Mapping[bytes, str], queries: list[str], vectors: _Vectors
-    ) -> None:
-        """Puts what was embedded into the batch. Raises `InvalidOpError` if it is not what was asked for."""
+    def _take(self, batch: _Batch, wanted: _Wanted) -> None:
+        """Puts the vectors into the batch. Raises `InvalidOpError` if they are not what was asked for.
+
+        Their lists of floats are not kept: the garbage collector would go through them during the writes,
+        which took a third of an ingest.
+        """
         rows = self._contents.vectors
         assert rows is not None
-        texts = [*missing.values(), *queries]
-        check_vectors([*vectors.texts, *vectors.queries], texts, rows.dims)
-        if missing:
-            made = rows.matrix(vectors.texts)
-            start = 0 if batch.matrix is None else len(batch.matrix)
-            batch.made.update((name, start + place) for place, name in enumerate(missing))
+        if wanted.texts:
+            check_vectors(wanted.text_vectors, list(wanted.texts.values()), rows.dims)
+            made = rows.matrix(wanted.text_vectors)
+            start = len(batch.made)
+            batch.made.update((name, start + place) for place, name in enumerate(wanted.texts))
             batch.matrix = made if batch.matrix is None else np.concatenate([batch.matrix, made])
-        for query, vector in zip(queries, vectors.queries, strict=True):
+        check_vectors(wanted.query_vectors, wanted.queries, rows.dims)
+        for query, vector in zip(wanted.queries, wanted.query_vectors, strict=True):
             batch.queries[query] = rows.matrix([vector])[0]
+        wanted.text_vectors = []
 
     def _time(self) -> datetime:
         return datetime.now(UTC) if self._now is None else self._now()
@@ -315,7 +318,10 @@ class InMemoryStore(BaseStore):
 
     def _performed(self, batch: _Batch) -> list[Result]:
         now = self._time()
-        results = [self._read(batch, place, op, now) for place, op in enumerate(batch.ops)]
+        results = [
+            None if type(op) is PutOp else self._read(batch, place, op, now)
+            for place, op in enumerate(batch.ops)
+        ]
         if batch.drafts:
             self._write(batch, now)
         return results
