@@ -14,6 +14,18 @@ from threadkeep.store.base import InvalidOpError, Item, PutOp
 NS = ("users", "alice")
 
 
+class Number(IntEnum):
+    """A kind of integer."""
+
+    ONE = 1
+
+
+class Colour(str, Enum):  # noqa: UP042  # as older programs write it
+    """A kind of string."""
+
+    RED = "red"
+
+
 async def test_what_was_put_is_what_is_got(store: Store) -> None:
     value = {
         "theme": "dark",
@@ -158,8 +170,7 @@ async def test_numbers_of_any_size_come_back_as_they_were(store: Store) -> None:
 
 
 async def test_tuples_become_lists_and_enums_what_they_stand_for(store: Store) -> None:
-    colour = Enum("colour", {"RED": "red"}, type=str)
-    await store.put(NS, "k", {"t": (1, (2,)), "n": IntEnum("n", "ONE")(1), "s": colour.RED})
+    await store.put(NS, "k", {"t": (1, (2,)), "n": Number.ONE, "s": Colour.RED})
     assert (await store.get(NS, "k")).value == {"t": [1, [2]], "n": 1, "s": "red"}
 
 
