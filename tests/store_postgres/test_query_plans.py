@@ -67,3 +67,18 @@ def test_no_statement_reads_the_table_through(filled: str) -> None:
     ]
     assert read_through == []
     assert len(Explaining.plans) >= 2 * 11
+
+
+def test_an_index_of_values_finds_what_equals(filled: str) -> None:
+    Explaining.plans = []
+    with psycopg.connect(filled, autocommit=True) as conn:
+        conn.execute("CREATE INDEX by_value ON threadkeep_item USING gin (value jsonb_path_ops)")
+        conn.cursor_factory = Explaining
+        store = PostgresStore(conn)
+        store.put(("users", "7"), "found", {"a": {"b": 5}, "c": "x"})
+        for filter in ({"a.b": 5.0}, {"a": {"b": {"$in": [4, 5]}}, "c": "x"}, {"c": {"$eq": "x"}}):
+            Explaining.plans = []
+            assert [item.key for item in store.search((), filter=filter)] == ["found"]
+            assert all("by_value" in plan for _, plan in Explaining.plans)
+            assert len(Explaining.plans) == 2
+        store.delete(("users", "7"), "found")
