@@ -15,10 +15,14 @@ from threadkeep.postgres import setup as tables
 from threadkeep.postgres.aconnections import AsyncConnections, AsyncResource, connecting
 from threadkeep.store.base import Op, Result, TTLConfig
 from threadkeep.store.base.batch import AsyncBatchedBaseStore
+from threadkeep.store.postgres import building
 from threadkeep.store.postgres.base import logger
 from threadkeep.store.postgres.config import PoolConfig, PostgresIndexConfig
-from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations, prepared
-from threadkeep.store.postgres.tables import ITEMS
+from threadkeep.store.postgres.course import Embed, Read, Write, course
+from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations
+from threadkeep.store.postgres.recall import ChangedMeanwhileError, Recall
+from threadkeep.store.postgres.tables import ITEMS, VECTORS
+from threadkeep.store.postgres.vectors import adapt
 from threadkeep.store.sweeper import sweep_minutes
 
 __all__ = ["AsyncPostgresStore"]
@@ -45,7 +49,7 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
         ttl: TTLConfig | None = None,
         schema: str = "public",
     ) -> None:
-        self._configure(AsyncConnections(conn, owner=_OWNER), deserializer, index, ttl, schema)
+        self._configure(AsyncConnections(conn, owner=_OWNER, adapt=adapt), deserializer, index, ttl, schema)
         self.pipe = pipe
 
     @classmethod
@@ -65,7 +69,7 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
         """
         made = cls.__new__(cls)
         make = connecting(conn_string, pool_config)
-        connections = AsyncConnections(None, make, pipeline=pipeline, owner=_OWNER)
+        connections = AsyncConnections(None, make, pipeline=pipeline, owner=_OWNER, adapt=adapt)
         made._configure(connections, None, index, ttl, schema)
         made.pipe = None
         return made
@@ -79,12 +83,13 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
         schema: str,
     ) -> None:
         AsyncBatchedBaseStore.__init__(self)
-        if index is not None:
-            raise NotImplementedError("AsyncPostgresStore does not search by meaning yet.")
         self._connections = connections
         self.index_config = index
         self.ttl_config = ttl
-        self._operations = Operations(schema, deserializer, lambda: self._now() if self._now else None)
+        recall = None if index is None else Recall(index)
+        self._operations = Operations(
+            schema, deserializer, lambda: self._now() if self._now else None, recall
+        )
         self._sweeper: tuple[asyncio.Event, asyncio.Task[None]] | None = None
 
     @property
@@ -97,11 +102,23 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
 
         Safe when many processes do it at once. `dry_run`: only prints the SQL.
         """
-        return await tables.asetup(self._connections, ITEMS, self._operations.schema, dry_run=dry_run)
+        schema, recall = self._operations.schema, self._operations.recall
+        text = await tables.asetup(self._connections, ITEMS, schema, dry_run=dry_run)
+        if recall is not None:
+            await self._connections.read(building.require)
+            text += await tables.asetup(self._connections, VECTORS, schema, dry_run=dry_run)
+            if not dry_run:
+                text += await self._connections.write(
+                    lambda: building.begun(recall.index, schema), repeatable=True
+                )
+                text += await self._connections.apart(lambda: building.built(recall.index, schema))
+        return text
 
     async def check(self) -> bool:
         """Whether the tables are of this version and whole; changes nothing."""
-        return await tables.acheck(self._connections, ITEMS, self._operations.schema)
+        schema, recall = self._operations.schema, self._operations.recall
+        current = await tables.acheck(self._connections, ITEMS, schema)
+        return current and (recall is None or await tables.acheck(self._connections, VECTORS, schema))
 
     async def aclose(self) -> None:
         """Waits for what was asked, stops the sweeper, and closes what the store opened."""
@@ -123,10 +140,26 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
 
         Writing an item twice has the effect of once, so a batch is tried again when a connection breaks.
         """
-        batch = prepared(ops)
-        if batch.is_one_statement:
-            return await self._connections.read(lambda: self._operations.run(batch))
-        return await self._connections.write(lambda: self._operations.run(batch), repeatable=True)
+        way = course(self._operations, ops)
+        try:
+            step = next(way)
+            while True:
+                try:
+                    outcome = await self._perform(step)
+                except ChangedMeanwhileError as error:
+                    step = way.throw(error)
+                else:
+                    step = way.send(outcome)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    async def _perform(self, step: Embed | Read | Write) -> Any:
+        if isinstance(step, Read):
+            return await self._connections.read(step.steps)
+        if isinstance(step, Write):
+            return await self._connections.write(step.steps, repeatable=True)
+        texts = await step.embeddings.aembed_documents(step.texts) if step.texts else []
+        return texts, [await step.embeddings.aembed_query(query) for query in step.queries]
 
     async def sweep_ttl(self) -> int:
         """Deletes what has expired, in transactions of at most 1,000 items; returns how many these were.

@@ -15,6 +15,7 @@ from threadkeep.errors import StorageUnavailableError
 from threadkeep.postgres import setup as tables
 from threadkeep.postgres.connections import Connections, Resource, connecting
 from threadkeep.store.base import BaseStore, Op, Result, TTLConfig
+from threadkeep.store.postgres import building
 from threadkeep.store.postgres.config import (
     ANNIndexConfig,
     HNSWConfig,
@@ -22,8 +23,11 @@ from threadkeep.store.postgres.config import (
     PoolConfig,
     PostgresIndexConfig,
 )
-from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations, prepared
-from threadkeep.store.postgres.tables import ITEMS
+from threadkeep.store.postgres.course import Embed, Read, Write, course
+from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations
+from threadkeep.store.postgres.recall import ChangedMeanwhileError, Recall
+from threadkeep.store.postgres.tables import ITEMS, VECTORS
+from threadkeep.store.postgres.vectors import adapt
 from threadkeep.store.sweeper import Sweeper, sweep_minutes
 
 __all__ = [
@@ -60,7 +64,7 @@ class PostgresStore(BaseStore):
         ttl: TTLConfig | None = None,
         schema: str = "public",
     ) -> None:
-        self._configure(Connections(conn), deserializer, index, ttl, schema)
+        self._configure(Connections(conn, adapt=adapt), deserializer, index, ttl, schema)
         self.pipe = pipe
 
     @classmethod
@@ -81,7 +85,7 @@ class PostgresStore(BaseStore):
         `kwargs={"prepare_threshold": None}`.
         """
         made = cls.__new__(cls)
-        connections = Connections(None, connecting(conn_string, pool_config), pipeline=pipeline)
+        connections = Connections(None, connecting(conn_string, pool_config), pipeline=pipeline, adapt=adapt)
         made._configure(connections, None, index, ttl, schema)
         made.pipe = None
         return made
@@ -94,12 +98,13 @@ class PostgresStore(BaseStore):
         ttl: TTLConfig | None,
         schema: str,
     ) -> None:
-        if index is not None:
-            raise NotImplementedError("PostgresStore does not search by meaning yet.")
         self._connections = connections
         self.index_config = index
         self.ttl_config = ttl
-        self._operations = Operations(schema, deserializer, lambda: self._now() if self._now else None)
+        recall = None if index is None else Recall(index)
+        self._operations = Operations(
+            schema, deserializer, lambda: self._now() if self._now else None, recall
+        )
         self._sweeper: Sweeper | None = None
 
     @property
@@ -112,11 +117,21 @@ class PostgresStore(BaseStore):
 
         Safe when many processes do it at once. `dry_run`: only prints the SQL.
         """
-        return tables.setup(self._connections, ITEMS, self._operations.schema, dry_run=dry_run)
+        schema, recall = self._operations.schema, self._operations.recall
+        text = tables.setup(self._connections, ITEMS, schema, dry_run=dry_run)
+        if recall is not None:
+            self._connections.read(building.require)
+            text += tables.setup(self._connections, VECTORS, schema, dry_run=dry_run)
+            if not dry_run:
+                text += self._connections.write(lambda: building.begun(recall.index, schema), repeatable=True)
+                text += self._connections.apart(lambda: building.built(recall.index, schema))
+        return text
 
     def check(self) -> bool:
         """Whether the tables are of this version and whole; changes nothing."""
-        return tables.check(self._connections, ITEMS, self._operations.schema)
+        schema, recall = self._operations.schema, self._operations.recall
+        current = tables.check(self._connections, ITEMS, schema)
+        return current and (recall is None or tables.check(self._connections, VECTORS, schema))
 
     def close(self) -> None:
         """Stops the sweeper, and closes what the store opened."""
@@ -137,10 +152,26 @@ class PostgresStore(BaseStore):
 
         Writing an item twice has the effect of once, so a batch is tried again when a connection breaks.
         """
-        batch = prepared(ops)
-        if batch.is_one_statement:
-            return self._connections.read(lambda: self._operations.run(batch))
-        return self._connections.write(lambda: self._operations.run(batch), repeatable=True)
+        way = course(self._operations, ops)
+        try:
+            step = next(way)
+            while True:
+                try:
+                    outcome = self._perform(step)
+                except ChangedMeanwhileError as error:
+                    step = way.throw(error)
+                else:
+                    step = way.send(outcome)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _perform(self, step: Embed | Read | Write) -> Any:
+        if isinstance(step, Read):
+            return self._connections.read(step.steps)
+        if isinstance(step, Write):
+            return self._connections.write(step.steps, repeatable=True)
+        texts = step.embeddings.embed_documents(step.texts) if step.texts else []
+        return texts, [step.embeddings.embed_query(query) for query in step.queries]
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """As `batch`."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from threadkeep.postgres import ledger
-from threadkeep.postgres.statements import Statement, Steps, checked_schema
+from threadkeep.postgres.statements import Statement, Steps, checked_schema, quoted
 from threadkeep.store import filter as filters
 from threadkeep.store.base import (
     GetOp,
@@ -24,6 +25,7 @@ from threadkeep.store.base import (
     SearchOp,
     validate_op_namespace,
 )
+from threadkeep.store.lexical import words_of
 from threadkeep.store.postgres import sql
 from threadkeep.store.postgres.filters import Condition, compiled
 from threadkeep.store.postgres.names import (
@@ -38,14 +40,23 @@ from threadkeep.store.postgres.names import (
     space,
     unescaped,
 )
-from threadkeep.store.postgres.tables import ITEMS
+from threadkeep.store.postgres.recall import (
+    ChangedMeanwhileError,
+    Found,
+    NewVectors,
+    Recall,
+    together,
+)
+from threadkeep.store.postgres.tables import ITEMS, VECTORS
+from threadkeep.store.postgres.vectors import Packed
 from threadkeep.store.values import own
 
-__all__ = ["SWEPT_AT_ONCE", "Batch", "Operations", "Put"]
+__all__ = ["SWEPT_AT_ONCE", "Batch", "Operations", "Place", "Put", "prepared"]
 
 SWEPT_AT_ONCE = 1_000
 _MOST = 2**62
 """Stands for every larger limit and offset."""
+_TABLES = (*ITEMS.tables, *VECTORS.tables, "migration")
 Place = tuple[str, str]
 """Namespace and key as the table has them."""
 Reader = Callable[[list[Any]], Iterable[int]]
@@ -113,8 +124,10 @@ class Operations:
         schema_name: str,
         deserializer: Callable[[bytes], dict[str, Any]] | None,
         now: Callable[[], datetime | None],
+        recall: Recall | None = None,
     ) -> None:
         self.schema = checked_schema(schema_name)
+        self.recall = recall
         self._now = now
         self._load = json.loads if deserializer is None else lambda body: deserializer(body.encode())
         self._quoted: dict[str, bytes] = {}
@@ -133,7 +146,7 @@ class Operations:
         if query is None:
             if len(self._quoted) > 500:  # filters are of endless variety
                 self._quoted.clear()
-            query = self._quoted[template] = ITEMS.quoted(template, self.schema)
+            query = self._quoted[template] = quoted(template, self.schema, _TABLES)
         return query
 
     def _ready(self) -> Steps[None]:
@@ -141,23 +154,71 @@ class Operations:
         if not self._checked:
             (applied,) = yield [self.ask(ledger.STATE, (ITEMS.name,))]
             ledger.check(ITEMS, self.schema, applied)
+            if self.recall is not None:
+                (applied,) = yield [self.ask(ledger.STATE, (VECTORS.name,))]
+                ledger.check(VECTORS, self.schema, applied)
+                yield from self.recall.ready(self.ask)
             self._checked = True
 
-    def run(self, batch: Batch) -> Steps[list[Result]]:
-        """The results of a batch. What it reads comes before what it writes."""
+    def run(
+        self,
+        batch: Batch,
+        new: NewVectors | None = None,
+        queries: Mapping[str, Packed] = MappingProxyType({}),
+    ) -> Steps[list[Result]]:
+        """The results of a batch. What it reads comes before what it writes.
+
+        *new* and *queries*: the vectors of its puts and searches, of a store with an index. Raises
+        `ChangedMeanwhileError` if *new* is out of date; the transaction must then be undone.
+        """
         yield from self._ready()
         results: list[Result] = [None] * batch.size
         now = self._now()
+        touched = yield from self._ranked(batch, queries, results, now)
         asked = [*self._gets(batch, results, now)]
-        asked += [self._search(place, op, condition, results, now) for place, op, condition in batch.searches]
+        asked += [
+            self._search(place, op, condition, results, now)
+            for place, op, condition in batch.searches
+            if self.recall is None or not op.query
+        ]
         asked += [self._list(place, op, results, now) for place, op in batch.lists]
-        statements = [statement for statement, _ in asked] + [*self._writes(batch, now)]
+        writes: list[tuple[Statement, int | None]] = [(each, None) for each in self._writes(batch, now)]
+        if self.recall is not None and new is not None and new.texts:
+            writes += self.recall.writes(new, self.ask)
+        statements = [statement for statement, _ in (*asked, *writes)]
         if statements:
             answers = yield statements
-            touched = {no for (_, read), rows in zip(asked, answers, strict=False) for no in read(rows)}
-            if touched:
-                yield [self.tell(sql.TOUCH, {"no": sorted(touched), "now": now})]
+            touched |= {no for (_, read), rows in zip(asked, answers, strict=False) for no in read(rows)}
+            for (_, count), rows in zip(writes, answers[len(asked) :], strict=True):
+                if count is not None and rows[0][0] != count:
+                    raise ChangedMeanwhileError
+        if touched:
+            yield [self.tell(sql.TOUCH, {"no": sorted(touched), "now": now})]
         return results
+
+    def known_vectors(self, places: list[Place]) -> Steps[dict[Place, set[bytes]]]:
+        """The hashes of the texts that have vectors, of the items at these places."""
+        assert self.recall is not None
+        yield from self._ready()
+        return (yield from self.recall.known(places, self.ask))
+
+    def _ranked(
+        self, batch: Batch, queries: Mapping[str, Packed], results: list[Result], now: datetime | None
+    ) -> Steps[set[int]]:
+        """Searches with a query; gives the numbers of the items whose time starts anew."""
+        searches = [each for each in batch.searches if self.recall is not None and each[1].query]
+        touched: set[int] = set()
+        if self.recall is None or not searches:
+            return touched
+        asked = [self.recall.ask(op, condition, now, queries.get(op.query)) for _, op, condition in searches]
+        found: list[Found] = yield from together([self.recall.search(each, self.ask) for each in asked])
+        for (place, op, _), ranked in zip(searches, found, strict=True):
+            results[place] = [
+                SearchItem(namespace_of(ns), unescaped(key), self._load(body), created, updated, score)
+                for ns, key, body, created, updated, _, score in ranked.rows
+            ]
+            touched |= {row[5] for row in ranked.rows if op.refresh_ttl and row[5] is not None}
+        return touched
 
     def _gets(
         self, batch: Batch, results: list[Result], now: datetime | None
@@ -256,11 +317,18 @@ class Operations:
                     "body": [put.body for _, _, put in puts],
                     "searchable": [put.searchable for _, _, put in puts],
                     "ttl": [put.op.ttl for _, _, put in puts],
+                    "words": [self._words(put) for _, _, put in puts],
                     "now": now,
                 },
             )
         if gone:
             yield self.tell(sql.DELETE, {"ns": [ns for ns, _ in gone], "key": [key for _, key in gone]})
+
+    def _words(self, put: Put) -> str | None:
+        """What the item is found by in a search by words."""
+        if self.recall is None or put.op.index is False:
+            return None
+        return " ".join(words_of(put.value)) or None
 
     def sweep(self) -> Steps[int]:
         """Deletes some of what has expired; returns how many. 0 if another sweeper is at it."""

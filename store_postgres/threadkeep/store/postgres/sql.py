@@ -29,12 +29,12 @@ TOUCH = complete("""
     UPDATE {item} AS item SET expires = <now> + ttl * interval '1 minute' FROM mine
     WHERE item.no = mine.no""")
 PUT = complete("""
-    INSERT INTO {item} AS item (ns, key, body, value, created, updated, ttl, expires)
+    INSERT INTO {item} AS item (ns, key, body, value, created, updated, ttl, expires, words)
     SELECT ns, key, body, coalesce(searchable, body)::jsonb, <now>, <now>, ttl,
-        <now> + ttl * interval '1 minute'
-    FROM unnest(%(ns)b::text[], %(key)b::text[], %(body)b::text[], %(searchable)b::text[], %(ttl)b::float8[])
-        AS new (ns, key, body, searchable, ttl)
-    ON CONFLICT (ns, key) DO UPDATE SET body = excluded.body, value = excluded.value,
+        <now> + ttl * interval '1 minute', string_to_array(words, ' ')
+    FROM unnest(%(ns)b::text[], %(key)b::text[], %(body)b::text[], %(searchable)b::text[], %(ttl)b::float8[],
+        %(words)b::text[]) AS new (ns, key, body, searchable, ttl, words)
+    ON CONFLICT (ns, key) DO UPDATE SET body = excluded.body, value = excluded.value, words = excluded.words,
         created = CASE WHEN item.expires <= excluded.updated THEN excluded.created ELSE item.created END,
         updated = excluded.updated, ttl = excluded.ttl, expires = excluded.expires""")
 DELETE = """

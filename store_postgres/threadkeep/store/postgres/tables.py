@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threadkeep.postgres.ledger import Component, Migration
 
-__all__ = ["ITEMS"]
+__all__ = ["ITEMS", "VECTORS"]
 
 _MIGRATIONS = (
     Migration(
@@ -27,5 +27,46 @@ _MIGRATIONS = (
             "CREATE INDEX threadkeep_item_by_expiry ON {item} (expires) WHERE expires IS NOT NULL",
         ),
     ),
+    Migration(
+        "words",
+        (
+            # Of items that were put with an index, in their order and with repetitions: their number ranks.
+            'ALTER TABLE {item} ADD COLUMN words text[] COLLATE "C"',
+            "CREATE INDEX threadkeep_item_by_word ON {item} USING gin (words) WHERE words IS NOT NULL",
+        ),
+    ),
 )
 ITEMS = Component("store", "threadkeep-store-postgres", ("item",), _MIGRATIONS)
+
+_VECTOR_MIGRATIONS = (
+    Migration(
+        "vectors",
+        (
+            # Two schemas of one database may be set up at once.
+            "SELECT pg_advisory_xact_lock(8388024893217513828)",
+            "CREATE EXTENSION IF NOT EXISTS vector",
+            # In the row up to 2,000 dimensions, not beside it, where comparing takes five times as long. The
+            # indexes are made by `setup` as configured. `hash` is of the text.
+            """CREATE TABLE {vector} (
+                item bigint NOT NULL,
+                dims smallint NOT NULL,
+                hash bytea NOT NULL,
+                ns text COLLATE "C" NOT NULL,
+                embedding vector NOT NULL,
+                PRIMARY KEY (item, dims, hash)
+            ) WITH (toast_tuple_target = 8160)""",
+            "CREATE INDEX threadkeep_vector_by_place ON {vector} (dims, ns)",
+            # Whoever deletes items deletes their vectors. A foreign key would do so too, and look up the item
+            # of each new vector.
+            """CREATE FUNCTION {forget}() RETURNS trigger LANGUAGE plpgsql AS $forget$ BEGIN
+                DELETE FROM {vector} AS v USING gone WHERE v.item = gone.no;
+                RETURN NULL;
+            END $forget$""",
+            """CREATE TRIGGER threadkeep_forget AFTER DELETE ON {item} REFERENCING OLD TABLE AS gone
+                FOR EACH STATEMENT EXECUTE FUNCTION {forget}()""",
+        ),
+    ),
+)
+VECTORS = Component(
+    "store vectors", "threadkeep-store-postgres", ("vector", "item", "forget"), _VECTOR_MIGRATIONS
+)

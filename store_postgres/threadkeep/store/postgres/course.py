@@ -1,0 +1,96 @@
+"""The way of a batch from its operations to their results: what is read, embedded and written, in order.
+
+A generator yields what is to be done and receives the outcome; each colour of the store does it in its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+from threadkeep.errors import StorageError
+from threadkeep.postgres.statements import Steps
+from threadkeep.store.base import Embeddings, Op, Result
+from threadkeep.store.postgres.operations import Operations, Place, prepared
+from threadkeep.store.postgres.recall import ChangedMeanwhileError, NewVectors
+from threadkeep.store.postgres.vectors import Packed
+
+__all__ = ["Course", "Embed", "Read", "Write", "course"]
+
+ATTEMPTS = 5
+
+
+class Embed(NamedTuple):
+    """Make vectors of texts and of queries; the outcome is both lists."""
+
+    embeddings: Embeddings
+    texts: list[str]
+    queries: list[str]
+
+
+class Read(NamedTuple):
+    """Run steps that need no transaction."""
+
+    steps: Callable[[], Steps[Any]]
+
+
+class Write(NamedTuple):
+    """Run steps in a transaction; they may be repeated."""
+
+    steps: Callable[[], Steps[Any]]
+
+
+Course: TypeAlias = Generator[Embed | Read | Write, Any, list[Result]]
+
+
+def course(operations: Operations, ops: Iterable[Op]) -> Course:
+    """The results of *ops*, in their order.
+
+    Texts are embedded before the transaction begins: what fails there leaves everything as it was.
+    """
+    batch = prepared(ops)
+    recall = operations.recall
+    if recall is None:
+        return (yield _of(batch.is_one_statement)(lambda: operations.run(batch)))
+    texts = {
+        place: recall.texts(put.value, put.op.index) for place, put in batch.writes.items() if put is not None
+    }
+    queries = [
+        *dict.fromkeys(op.query for _, op, _ in batch.searches if op.query and recall.is_about_meaning(op))
+    ]
+    vectors: dict[bytes, Packed] = {}
+    asked: dict[str, Packed] = {}
+    for _ in range(ATTEMPTS):
+        kept: dict[Place, set[bytes]] = {}
+        if any(texts.values()):
+            places = [place for place, some in texts.items() if some]
+            kept = yield Read(partial(operations.known_vectors, places))
+        missing = _missing(texts, kept, vectors)
+        if missing or len(asked) < len(queries):
+            made = yield Embed(recall.embeddings, [*missing.values()], [q for q in queries if q not in asked])
+            vectors |= zip(missing, recall.packed(made[0], [*missing.values()]), strict=True)
+            if len(asked) < len(queries):
+                asked |= zip(queries, recall.packed(made[1], queries), strict=True)
+        kind, new = _of(batch.is_one_statement and not texts), NewVectors(texts, kept, vectors)
+        try:
+            return (yield kind(partial(operations.run, batch, new, asked)))
+        except ChangedMeanwhileError:
+            continue
+    raise StorageError("The items of a batch were written by others again and again meanwhile.")
+
+
+def _of(single: bool) -> type[Read] | type[Write]:
+    return Read if single else Write
+
+
+def _missing(
+    texts: dict[Place, dict[bytes, str]], kept: dict[Place, set[bytes]], made: dict[bytes, Packed]
+) -> dict[bytes, str]:
+    """The texts that neither the store nor this batch has a vector of."""
+    return {
+        hash: text
+        for place, some in texts.items()
+        for hash, text in some.items()
+        if hash not in made and hash not in kept.get(place, ())
+    }

@@ -1,0 +1,255 @@
+"""Finding items by meaning and by words, as steps: what is asked, and what is done if that was not enough.
+
+Pure. Also which vectors a batch of puts adds and removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from threadkeep.postgres.statements import Statement, Steps
+from threadkeep.store.base import SearchOp, ensure_embeddings
+from threadkeep.store.lexical import fuse, fused_depth, words
+from threadkeep.store.postgres import vectors
+from threadkeep.store.postgres.filters import Condition
+from threadkeep.store.postgres.indexes import PostgresIndexConfig, VectorIndex, chosen
+from threadkeep.store.postgres.names import escaped, range_of, space
+from threadkeep.store.postgres.ranking import Shape, by_meaning, by_words
+from threadkeep.store.postgres.vectors import Packed, array, pack
+from threadkeep.store.texts import check_vectors, fields_of, text_hash, texts_of
+
+__all__ = ["Ask", "ChangedMeanwhileError", "Found", "NewVectors", "Recall", "together"]
+
+T = TypeVar("T")
+Place = tuple[str, str]
+"""Namespace and key as the tables have them."""
+Tell = Callable[[str, Any], Statement]
+TYPE = "SELECT 'vector'::regtype::oid::bigint"
+LEAST = 16
+"""Candidates of the smallest search; their number is always a power of two, so that statements are few."""
+_GROWTH = 4
+
+
+class ChangedMeanwhileError(Exception):
+    """A vector that a put relied on was removed by another process: the put begins anew."""
+
+
+class Ask(NamedTuple):
+    """A search with a query."""
+
+    op: SearchOp
+    condition: Condition
+    parameters: dict[str, Any]
+    """Those that all its statements have: of the filter, the time, the namespaces and the cursor."""
+    query: Packed | None
+    """The vector; None: by words only."""
+
+
+class Found(NamedTuple):
+    """What a search found and how."""
+
+    rows: list[Sequence[Any]]
+    """Namespace, key, body, created, updated, number if it is mortal, score; best first."""
+    through_index: bool = False
+    topped_up: bool = False
+    """Whether the index gave too few, and all vectors were compared then."""
+    matching: int | None = None
+    """Vectors in the namespaces, counted up to `most` + 1; an estimate where the search is of all."""
+    most: int | None = None
+    """Up to so many are compared exactly."""
+    candidates: int = 0
+    """Vectors whose items were looked at in the end."""
+
+
+class NewVectors(NamedTuple):
+    """The texts of a batch of puts."""
+
+    texts: dict[Place, dict[bytes, str]]
+    """By their hash, for each put."""
+    kept: Mapping[Place, set[bytes]]
+    """Those that the store has a vector of."""
+    made: Mapping[bytes, Packed]
+    """The vectors of the others."""
+
+
+class Recall:
+    """The steps of searches with a query, and the statements about vectors. May be used from many threads."""
+
+    def __init__(self, config: PostgresIndexConfig) -> None:
+        self.index: VectorIndex = chosen(config)
+        self.embeddings = ensure_embeddings(config.get("embed"))
+        self.fields = fields_of(config)
+        self.type_oid: int | None = None
+        """Of `vector` in this database."""
+
+    def ready(self, tell: Tell) -> Steps[None]:
+        """Asks for what does not change in a database, the first time."""
+        ((found,),) = yield [tell(TYPE, ())]
+        self.type_oid = found[0]
+
+    # Searching
+
+    def ask(self, op: SearchOp, condition: Condition, now: Any, query: Packed | None) -> Ask:
+        """The search with what its statements need."""
+        parameters: dict[str, Any] = {**condition.parameters, "now": now}
+        within, after = range_of(op.namespace_prefix), op.after
+        if within is not None:
+            parameters["first"], parameters["end"] = within
+        if after is not None and after.score is not None:
+            parameters |= {
+                "after": after.score,
+                "updated": after.updated_at,
+                "ns": space(after.namespace),
+                "key": escaped(after.key),
+            }
+        return Ask(op, condition, parameters, query)
+
+    def search(self, ask: Ask, tell: Tell) -> Steps[Found]:
+        """The page that is asked for."""
+        op = ask.op
+        if op.mode == "hybrid":
+            return (yield from self._by_both(ask, tell))
+        if op.mode == "lexical" or ask.query is None:
+            rows = yield from _by_words(ask, tell, op.limit, op.offset)
+            return Found(rows)
+        return (yield from self._by_meaning(ask, tell, op.limit, op.offset))
+
+    def _by_meaning(self, ask: Ask, tell: Tell, limit: int, offset: int) -> Steps[Found]:
+        """Takes more candidates while there are too few items; compares all if the index has no more."""
+        if not limit:
+            return Found([])
+        shape = _shape(ask)
+        count = max(LEAST, 1 << (limit + offset - 1).bit_length())
+        assert ask.query is not None
+        # To the null vector all are equally near, and an index of cosines gives none.
+        exact, topped_up = self.index.kind == "flat" or not any(ask.query[4:]), False
+        parameters = {**ask.parameters, "query": ask.query, "limit": limit, "offset": offset}
+        while True:
+            template = by_meaning(self.index, shape, count, exact=exact)
+            (rows,) = yield [tell(template, parameters)]
+            matching, most, indexed, candidates = rows[0][:4] if rows else (None, None, False, 0)
+            found = [row[4:] for row in rows if row[4] is not None]
+            through_index = bool(indexed) and matching > most
+            if len(found) >= limit or (not through_index and candidates < count):
+                return Found(found, through_index, topped_up, matching, most, candidates)
+            if through_index and candidates < count:
+                exact = topped_up = True
+            else:
+                count *= _GROWTH
+
+    def _by_both(self, ask: Ask, tell: Tell) -> Steps[Found]:
+        """The best of both rankings, fused."""
+        op, depth = ask.op, fused_depth(ask.op.limit, ask.op.offset)
+        cursor = ask.parameters.get("after")
+        whole = ask._replace(parameters={n: held for n, held in ask.parameters.items() if n != "after"})
+        meaning, worded = yield from together(
+            [self._by_meaning(whole, tell, depth, 0), _worded(whole, tell, depth)]
+        )
+        items = {tuple(row[:2]): row for row in (*worded.rows, *meaning.rows)}
+        scores = fuse([[tuple(row[:2]) for row in found.rows] for found in (meaning, worded)])
+        ranked = sorted((-score, items[name][4], *name) for name, score in scores.items())
+        if cursor is not None:
+            given = ask.parameters
+            ranked = [
+                place for place in ranked if place > (-cursor, given["updated"], given["ns"], given["key"])
+            ]
+        page = ranked[op.offset : op.offset + op.limit]
+        return meaning._replace(rows=[(*items[ns, key][:6], -score) for score, _, ns, key in page])
+
+    # Writing
+
+    def texts(self, value: dict[str, Any], index: Literal[False] | list[str] | None) -> dict[bytes, str]:
+        """The texts of a put that get vectors, by their hash."""
+        return {text_hash(found.text): found.text for found in texts_of(value, index, self.fields)}
+
+    def is_about_meaning(self, op: SearchOp) -> bool:
+        """Whether the query of a search is to be embedded."""
+        return bool(op.query) and op.mode != "lexical"
+
+    def packed(self, made: Sequence[Sequence[float]], texts: Sequence[str]) -> list[Packed]:
+        """The vectors of some texts. Raises `InvalidOpError` if they are not what was asked for."""
+        check_vectors(made, texts, self.index.dims)
+        return [pack(vector, self.index.dims) for vector in made]
+
+    def known(self, places: Sequence[Place], tell: Tell) -> Steps[dict[Place, set[bytes]]]:
+        """The hashes of the texts that have vectors, of the items at these places."""
+        spaces, keys = (list(column) for column in zip(*places, strict=True))
+        (rows,) = yield [tell(vectors.KNOWN, {"ns": spaces, "key": keys, "dims": self.index.dims})]
+        found: dict[Place, set[bytes]] = {}
+        for i, hash in rows:
+            found.setdefault(places[i - 1], set()).add(hash)
+        return found
+
+    def writes(self, new: NewVectors, tell: Tell) -> Iterable[tuple[Statement, int | None]]:
+        """The statements that follow the puts in their transaction.
+
+        With each the number that it must give, lest the puts relied on vectors that are gone; None: it gives
+        no rows.
+        """
+        places = sorted(new.texts)
+        wanted = [(ns, key, hash) for ns, key in places for hash in new.texts[ns, key]]
+        given = {
+            "ns": [ns for ns, _ in places],
+            "key": [key for _, key in places],
+            "w_ns": [ns for ns, _, _ in wanted],
+            "w_key": [key for _, key, _ in wanted],
+            "hash": [hash for _, _, hash in wanted],
+        }
+        yield tell(vectors.FORGET, given)._replace(rows=False), None
+        dims = self.index.dims
+        kept = [each for each in wanted if each[2] in new.kept.get(each[:2], ())]
+        added = [each for each in wanted if each[2] not in new.kept.get(each[:2], ())]
+        if added:
+            assert self.type_oid is not None
+            packed = array([new.made[hash] for _, _, hash in added], self.type_oid)
+            yield (
+                tell(vectors.ADD, {**_columns(added), "dims": dims, "vector": packed})._replace(rows=False),
+                None,
+            )
+        if kept:
+            yield tell(vectors.KEPT, {**_columns(kept), "dims": dims}), len(kept)
+
+
+def _columns(vectors: Sequence[tuple[str, str, bytes]]) -> dict[str, list[Any]]:
+    spaces, keys, hashes = (list(column) for column in zip(*vectors, strict=True))
+    return {"ns": spaces, "key": keys, "hash": hashes}
+
+
+def _shape(ask: Ask) -> Shape:
+    return Shape(ask.condition.sql, "first" in ask.parameters, "after" in ask.parameters)
+
+
+def _by_words(ask: Ask, tell: Tell, limit: int, offset: int) -> Steps[list[Sequence[Any]]]:
+    asked = list(dict.fromkeys(words(ask.op.query or "")))
+    if not asked or not limit:
+        return []
+    parameters = {**ask.parameters, "words": asked, "limit": limit, "offset": offset}
+    (rows,) = yield [tell(by_words(_shape(ask)), parameters)]
+    return rows
+
+
+def _worded(ask: Ask, tell: Tell, depth: int) -> Steps[Found]:
+    return Found((yield from _by_words(ask, tell, depth, 0)))
+
+
+def together(many: Sequence[Steps[T]]) -> Steps[list[T]]:
+    """The results of several steps, whose statements go out together."""
+    results: dict[int, T] = {}
+    asked: dict[int, list[Statement]] = {}
+
+    def advance(i: int, answers: list[list[Any]] | None) -> None:
+        try:
+            asked[i] = next(many[i]) if answers is None else many[i].send(answers)
+        except StopIteration as stop:
+            asked.pop(i, None)
+            results[i] = stop.value
+
+    for i in range(len(many)):
+        advance(i, None)
+    while asked:
+        order = list(asked.items())
+        answers = iter((yield [statement for _, batch in order for statement in batch]))
+        for i, batch in order:
+            advance(i, [next(answers) for _ in batch])
+    return [results[i] for i in range(len(many))]
