@@ -27,7 +27,6 @@ from threadkeep.store.base import (
     Op,
     PutOp,
     Result,
-    SearchItem,
     SearchOp,
     TTLConfig,
     ensure_embeddings,
@@ -269,7 +268,7 @@ class InMemoryStore(BaseStore):
             batch.matrix = made if batch.matrix is None else np.concatenate([batch.matrix, made])
         check_vectors(wanted.query_vectors, wanted.queries, rows.dims)
         for query, vector in zip(wanted.queries, wanted.query_vectors, strict=True):
-            batch.queries[query] = rows.matrix([vector])[0]
+            batch.queries[query] = rows.query(vector)
         wanted.text_vectors = []
 
     def _time(self) -> datetime:
@@ -331,12 +330,16 @@ class InMemoryStore(BaseStore):
             record = self._contents.items.get(op.namespace, op.key)
             if record is None or expired(record.expires_at, now):
                 return None
-            _refresh(record, op.refresh_ttl, now)
+            if op.refresh_ttl:
+                _refresh(record, now)
             return record.item()
         if isinstance(op, SearchOp):
             query = batch.queries.get(op.query) if op.query else None
             found = self._contents.search(Search(op, batch.filters[place], query, now))
-            return [_found(record, score, op.refresh_ttl, now) for record, score in found]
+            if op.refresh_ttl and self._mortal:
+                for record, _ in found:
+                    _refresh(record, now)
+            return [record.found(score) for record, score in found]
         if isinstance(op, ListNamespacesOp):
             return listed(self._namespaces(now), op)
         return None
@@ -421,11 +424,6 @@ def _vectors(index: MemoryIndexConfig | IndexConfig) -> Vectors[Record]:
     return Vectors(index["dims"], str(index.get("distance_type", "cosine")))
 
 
-def _found(record: Record, score: float | None, refresh: bool, now: datetime) -> SearchItem:
-    _refresh(record, refresh, now)
-    return record.found(score)
-
-
-def _refresh(record: Record, refresh: bool, now: datetime) -> None:
-    if refresh and record.ttl is not None:
+def _refresh(record: Record, now: datetime) -> None:
+    if record.ttl is not None:
         record.expires_at = expires(now, record.ttl)

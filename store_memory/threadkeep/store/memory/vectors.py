@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import isfinite, sqrt
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -81,6 +82,16 @@ class Vectors(Generic[Owner]):
             found = found / lengths.astype(np.float32)[:, None]
         else:
             self._longest = max(self._longest, float(lengths.max(initial=0)))
+        return found
+
+    def query(self, vector: Sequence[float]) -> Floats:
+        """As `matrix`, of one vector: a query. A third of the time."""
+        found: Floats = self._packed([vector])[0]
+        length = sqrt(float(found @ found))
+        if not isfinite(length):
+            found = self.matrix([vector])[0]
+        elif self.distance == "cosine" and length:
+            found = found / np.float32(length)
         return found
 
     def _packed(self, vectors: Any) -> Floats:
@@ -188,7 +199,7 @@ class Vectors(Generic[Owner]):
     ) -> Iterator[tuple[Owner, float]]:
         """Owners with their scores, best first; equal scores in the order of `order(owner)`.
 
-        *query* is a row as `matrix` made it. A product of all rows (or of *part*) is made once; the best
+        *query* is what `query` made. A product of all rows (or of *part*) is made once; the best
         *expected* rows are looked at, then four times as many, until the caller stops. They are scored anew
         in float64, each by itself, so that equal vectors have equal scores.
         """
@@ -228,7 +239,8 @@ class Vectors(Generic[Owner]):
     def _products(self, query: Floats, part: Part | None) -> Floats:
         """A number for each row that ranks as its score does, to float32's precision; holes are -inf."""
         if part is not None:
-            return part.matrix @ query + part.bias
+            products = part.matrix @ query
+            return products + part.bias if self.distance == "l2" else products
         products = np.empty(self.used, dtype=np.float32)
         for number, matrix in enumerate(self._chunks):
             start = number * self._per_chunk
@@ -249,7 +261,7 @@ class Vectors(Generic[Owner]):
             scores: NDArray[np.float64] = 0.0 - np.sqrt((apart * apart).sum(axis=1))
             return scores
         scores = apart.sum(axis=1)
-        return scores.clip(-1, 1) if self.distance == "cosine" else scores
+        return np.maximum(np.minimum(scores, 1), -1) if self.distance == "cosine" else scores
 
 
 def _best(scores: Floats, wanted: int, margin: float) -> Rows:
