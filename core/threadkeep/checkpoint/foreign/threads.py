@@ -207,21 +207,21 @@ class Survey:
             # An interrupt stands at the task that asked and at those around it: the innermost makes the id.
             for key, task, ids, answers in sorted(self._asked, key=lambda found: -_depth(found[0].ns)):
                 ns = self._task_space(key, task)
-                own = interrupt_id(f"{ns}|{answers}" if answers else ns)
-                for id in ids:
-                    self._interrupts.setdefault(id, own)
+                for id in ids if ns else ():
+                    self._interrupts.setdefault(id, interrupt_id(f"{ns}|{answers}" if answers else ns))
         id = self._interrupts.get(interrupt.id, interrupt.id)
         return Interrupt(interrupt.value, id, response_schema=interrupt.response_schema)
 
     def _task_space(self, key: Key, task: str) -> str:
+        """The namespace that our engine gives to a task, or "" if the rows do not tell its id."""
         path = self._paths[key, task]
+        ours = self.task(key, task, path)
+        if ours == task:
+            return ""
         kind, _, rest = path.removeprefix("~").partition(", ")
-        index = rest.partition(",")[0]
-        sends = self._sends[key]
-        name = sends[int(index)] if kind == PUSH and index.isdigit() and int(index) < len(sends) else rest
-        ns = self.space(key.ns)
-        own = f"{name}{NS_END}{self.task(key, task, path)}"
-        return f"{ns}{NS_SEP}{own}" if ns else own
+        name = rest if kind == PULL else self._sends[key][int(rest.partition(",")[0])]
+        own = f"{name}{NS_END}{ours}"
+        return f"{self.space(key.ns)}{NS_SEP}{own}" if key.ns else own
 
 
 def operations(thread_id: str, point: Point, survey: Survey) -> list[SavePoint | SaveWrites]:

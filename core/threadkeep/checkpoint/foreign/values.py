@@ -46,6 +46,8 @@ __all__ = ["ForeignValues"]
 
 MAX_LEVELS: Final = 64
 """Extensions within extensions."""
+MODELS_BYTES: Final = 16 * 1024 * 1024
+"""Of stored pydantic models that are kept, in case that they come again."""
 
 _TIMES = (datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone)
 _ADDRESSES = ("IPv4Address", "IPv4Interface", "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network")
@@ -82,7 +84,8 @@ _LANGCHAIN: Final = {name: module for module, name in LANGCHAIN_CLASSES.values()
 class ForeignValues:
     """Loads values. Builds only what *serde* would load too: its safe set, and the types it allows.
 
-    *cipher* decrypts values that were encrypted. Used by one thread at a time.
+    *cipher* decrypts values that were encrypted. Used by one thread at a time. A model that is met again may
+    be the same object: values are to be stored, not changed.
     """
 
     def __init__(self, serde: SerializerProtocol, cipher: CipherProtocol | None = None) -> None:
@@ -90,6 +93,8 @@ class ForeignValues:
         self._cipher = cipher
         self._level = 0
         self._failed: BaseException | None = None
+        self._models: dict[bytes, Any] = {}
+        self._models_size = 0
 
     def load(self, tag: str, data: bytes) -> Any:
         """The value. Raises `DeserializationError`, with the type and the remedy where a type is refused."""
@@ -140,6 +145,20 @@ class ForeignValues:
             raise DeserializationError(f"the data cannot be loaded: {error!r}") from error
 
     def _extension(self, code: int, data: bytes) -> Any:
+        if code != 5:
+            return self._loaded(code, data)
+        # A conversation has the same messages in every checkpoint: 450 of them took 0.6 s instead of 5.
+        model = self._models.get(data)
+        if model is None:
+            model = self._loaded(code, data)
+            self._models_size += len(data)
+            if self._models_size > MODELS_BYTES:
+                self._models.clear()
+                self._models_size = len(data)
+            self._models[data] = model
+        return model
+
+    def _loaded(self, code: int, data: bytes) -> Any:
         # ormsgpack reports no more than that the hook failed: the error is kept for `_unpack`.
         self._level += 1
         try:
