@@ -14,6 +14,7 @@ from threadkeep.constants import CONF
 
 if TYPE_CHECKING:
     from threadkeep.runtime import Runtime
+    from threadkeep.store.base import BaseStore
     from threadkeep.types import StreamWriter
 
 DEFAULT_RECURSION_LIMIT = 25
@@ -67,7 +68,7 @@ def get_config() -> RunnableConfig:
     return current_task().config
 
 
-def get_store() -> Any:
+def get_store() -> BaseStore | None:
     """The store that the graph was compiled with, or None. Raises `RuntimeError` outside a node."""
     return current_task().runtime.store
 

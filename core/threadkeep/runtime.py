@@ -10,6 +10,7 @@ from threadkeep.config import current_task
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as DefaultTypeVar
 
+    from threadkeep.store.base import BaseStore
     from threadkeep.types import StreamWriter
 
     ContextT = DefaultTypeVar("ContextT", default=None)
@@ -47,7 +48,8 @@ class Runtime(Generic[ContextT]):
 
     context: ContextT = field(default=None)  # type: ignore[assignment]  # None is the default context
     """What was passed as `context=`; an instance of the graph's `context_schema`."""
-    store: Any = None
+    store: BaseStore | None = None
+    """What the graph was compiled with."""
     stream_writer: StreamWriter = no_stream
     previous: Any = None
     execution_info: ExecutionInfo | None = None

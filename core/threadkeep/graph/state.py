@@ -18,6 +18,7 @@ from threadkeep.types import Checkpointer, RetryPolicy, ensure_valid_checkpointe
 if TYPE_CHECKING:
     from threadkeep.channels.base import BaseChannel
     from threadkeep.managed import ManagedValue
+    from threadkeep.store.base import BaseStore
 
 __all__ = ["END", "START", "BranchSpec", "CompiledStateGraph", "StateGraph", "StateNodeSpec"]
 
@@ -287,7 +288,7 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         self,
         checkpointer: Checkpointer = None,
         *,
-        store: Any = None,
+        store: BaseStore | None = None,
         interrupt_before: str | list[str] | None = None,
         interrupt_after: str | list[str] | None = None,
         debug: bool = False,
@@ -298,7 +299,8 @@ class StateGraph(Generic[StateT, ContextT, InputT, OutputT]):
         """The graph that runs.
 
         `checkpointer`: keeps threads; as a subgraph, None takes the parent's, True keeps own memory between
-        runs, False keeps nothing. `interrupt_before`, `interrupt_after`: nodes to pause at ("*": all).
+        runs, False keeps nothing. `store`: items that all threads share, for the nodes; a subgraph without
+        one takes the parent's. `interrupt_before`, `interrupt_after`: nodes to pause at ("*": all).
         `recursion_limit`: supersteps a run may take (25). `step_timeout`: seconds a superstep may take.
 
         Raises `ValueError` for a graph that cannot run.

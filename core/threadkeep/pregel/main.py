@@ -34,6 +34,8 @@ from threadkeep.types import (
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as DefaultTypeVar
 
+    from threadkeep.store.base import BaseStore
+
     StateT = DefaultTypeVar("StateT", default=Any)
     ContextT = DefaultTypeVar("ContextT", default=None)
     InputT = DefaultTypeVar("InputT", default=Any)
@@ -78,7 +80,7 @@ class Pregel(RunnableFace, Generic[StateT, ContextT, InputT, OutputT]):
         self.stream_channels = stream_channels
         self.name = name
         self.checkpointer: Checkpointer = None
-        self.store: Any = None
+        self.store: BaseStore | None = None
         self.named_types: list[type] = []
         """The classes that the state's schema names: what a saver of this graph may store and build."""
         self.interrupt_before_nodes: list[str] | str = []

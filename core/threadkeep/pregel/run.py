@@ -21,6 +21,7 @@ from threadkeep.types import Durability, Interrupt, interrupt_id
 if TYPE_CHECKING:
     from threadkeep.pregel.main import Pregel
     from threadkeep.pregel.task import Task
+    from threadkeep.store.base import BaseStore
 
 Chunk = tuple[tuple[str, ...], str, Any]
 """(namespace, stream mode, payload)"""
@@ -49,7 +50,7 @@ class Run:
     explicit_id: str | None = None
     """The checkpoint that the caller named to start from."""
     saver: BaseCheckpointSaver[Any] | None = None
-    store: Any = None
+    store: BaseStore | None = None
     context: Any = None
     durability: Durability = "async"
     recursion_limit: int = 0

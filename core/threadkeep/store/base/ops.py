@@ -1,6 +1,6 @@
 """Items, the operations of a store, their configuration, and the check that refuses a bad operation.
 
-Pure: imports errors and the filter's parser only.
+Pure: imports errors, and the serialiser's allow-list for items.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
 
+from threadkeep.checkpoint.serde.jsonplus import register
 from threadkeep.errors import InvalidNamespaceError, InvalidOpError
 
 if TYPE_CHECKING:
@@ -140,6 +141,11 @@ class SearchItem(Item):
     def dict(self) -> dict[str, Any]:
         """The item as JSON, with its score."""
         return {**super().dict(), "score": self.score}
+
+
+# Items may be part of a graph's state, and of what a task returns.
+register(Item, name="threadkeep.store.base:Item")
+register(SearchItem, name="threadkeep.store.base:SearchItem")
 
 
 class GetOp(NamedTuple):
