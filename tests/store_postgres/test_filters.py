@@ -25,7 +25,7 @@ def said(conn: psycopg.Connection[Any], filter: dict[str, Any], values: list[dic
     """What the database says of each value."""
     condition = compiled(parse(filter))
     query = quoted(ASK.replace("<condition>", condition.sql), "public", ())
-    texts = [searchable(value, body := body_of(value)) or body for value in values]
+    texts = [searchable(body_of(value)) for value in values]
     return [row[0] for row in conn.execute(query, {**condition.parameters, "values": texts})]
 
 

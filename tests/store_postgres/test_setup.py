@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -129,3 +130,14 @@ def test_times_come_from_the_server_even_within_one_long_transaction(database: s
         first, second = store.search(("a",))
         assert (first.key, second.key) == ("1", "2")
         assert first.updated_at < second.updated_at
+
+
+def test_times_are_utc_whatever_the_time_zone_of_the_connection(database: str) -> None:
+    with psycopg.connect(database, autocommit=True, options="-c timezone=Asia/Kolkata") as conn:
+        store = PostgresStore(conn)
+        store.setup()
+        store.put(("a",), "k", {})
+        for item in (store.get(("a",), "k"), store.search(("a",))[0]):
+            assert item is not None
+            assert item.created_at.utcoffset() == item.updated_at.utcoffset() == timedelta(0)
+            assert item.dict()["created_at"].endswith("+00:00")

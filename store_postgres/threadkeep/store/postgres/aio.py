@@ -13,12 +13,13 @@ from psycopg import AsyncPipeline
 from threadkeep.errors import StorageUnavailableError
 from threadkeep.postgres import setup as tables
 from threadkeep.postgres.aconnections import AsyncConnections, AsyncResource, connecting
+from threadkeep.postgres.connections import PoolConfig
 from threadkeep.store.base import Op, Result, TTLConfig
 from threadkeep.store.base.batch import AsyncBatchedBaseStore
 from threadkeep.store.postgres import building
 from threadkeep.store.postgres.base import logger
-from threadkeep.store.postgres.config import PoolConfig, PostgresIndexConfig
 from threadkeep.store.postgres.course import Embed, Read, Write, course
+from threadkeep.store.postgres.indexes import PostgresIndexConfig
 from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations
 from threadkeep.store.postgres.recall import ChangedMeanwhileError, Recall
 from threadkeep.store.postgres.tables import ITEMS, VECTORS

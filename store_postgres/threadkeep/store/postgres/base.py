@@ -13,17 +13,17 @@ from psycopg import Pipeline
 
 from threadkeep.errors import StorageUnavailableError
 from threadkeep.postgres import setup as tables
-from threadkeep.postgres.connections import Connections, Resource, connecting
+from threadkeep.postgres.connections import Connections, PoolConfig, Resource, connecting
 from threadkeep.store.base import BaseStore, Op, Result, TTLConfig
 from threadkeep.store.postgres import building
-from threadkeep.store.postgres.config import (
+from threadkeep.store.postgres.course import Embed, Read, Write, course
+from threadkeep.store.postgres.indexes import (
     ANNIndexConfig,
+    FlatConfig,
     HNSWConfig,
     IVFFlatConfig,
-    PoolConfig,
     PostgresIndexConfig,
 )
-from threadkeep.store.postgres.course import Embed, Read, Write, course
 from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations
 from threadkeep.store.postgres.recall import ChangedMeanwhileError, Recall
 from threadkeep.store.postgres.tables import ITEMS, VECTORS
@@ -32,6 +32,7 @@ from threadkeep.store.sweeper import Sweeper, sweep_minutes
 
 __all__ = [
     "ANNIndexConfig",
+    "FlatConfig",
     "HNSWConfig",
     "IVFFlatConfig",
     "PoolConfig",

@@ -22,7 +22,7 @@ from threadkeep.store.filter import (
     Or,
     Path,
 )
-from threadkeep.store.postgres.names import body_of, json_escaped
+from threadkeep.store.postgres.names import body_of, json_escaped, searchable
 
 __all__ = ["Condition", "compiled"]
 
@@ -74,7 +74,7 @@ class _Compiler:
         return placeholder.replace("<name>", name)
 
     def _json(self, value: Any) -> str:
-        return self._bind(body_of(json_escaped(value)), "%(<name>)b::text::jsonb")
+        return self._bind(searchable(body_of(value)), "%(<name>)b::text::jsonb")
 
     def _plain(self, text: str) -> str:
         return self._bind(json_escaped(text), "%(<name>)b::text")

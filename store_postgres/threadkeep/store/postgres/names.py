@@ -36,6 +36,7 @@ _NAME_TEXT = re.compile("\x02.")
 # their codes.
 _JSON_CODES = {"\x00": "\x01\x02\x02", "\x01": "\x01\x02\x03", "\x02": "\x01\x03\x02", "\x03": "\x01\x03\x03"}
 _JSON_CODE = re.compile("[\x00-\x03]")
+_JSON_TEXT = re.compile(r"\\(?:u000([0-3])|.)")
 _ENCODE = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
@@ -79,24 +80,23 @@ def checked(ns: str, key: str) -> None:
 
 
 def body_of(value: Any) -> str:
-    """A JSON value as text."""
+    """A JSON value as text, without blanks."""
     return _ENCODE(value)
 
 
-def searchable(value: Any, body: str) -> str | None:
-    """A JSON value as text that JSONB can hold; None if *body*, which `body_of` made of it, is such already.
-
-    JSON writes every control character as \\u00… (a text may have a backslash and this too: no harm).
+def searchable(body: str) -> str:
+    """The JSON of a value as JSON that JSONB can hold: in it the texts and names are as `json_escaped` makes
+    them. `body_of` made it, so every control character is written as \\u00….
     """
-    return _ENCODE(json_escaped(value)) if "\\u000" in body else None
+    return _JSON_TEXT.sub(_json_code, body) if "\\u000" in body else body
 
 
-def json_escaped(value: Any) -> Any:
-    """A JSON value whose texts and names are such as JSONB can hold."""
-    if isinstance(value, str):
-        return _JSON_CODE.sub(lambda found: _JSON_CODES[found[0]], value)
-    if isinstance(value, list):
-        return [json_escaped(element) for element in value]
-    if isinstance(value, dict):
-        return {json_escaped(name): json_escaped(held) for name, held in value.items()}
-    return value
+def _json_code(found: re.Match[str]) -> str:
+    return (
+        "".join([f"\\u000{ord(code)}" for code in _JSON_CODES[chr(int(found[1]))]]) if found[1] else found[0]
+    )
+
+
+def json_escaped(text: str) -> str:
+    """A text or name of an object as JSONB has it."""
+    return _JSON_CODE.sub(lambda found: _JSON_CODES[found[0]], text)

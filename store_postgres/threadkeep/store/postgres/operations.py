@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import zip_longest
 from types import MappingProxyType
@@ -113,7 +113,7 @@ def _put(op: PutOp) -> Put:
     assert op.value is not None
     value = own(op.value)
     body = body_of(value)
-    return Put(op, value, body, searchable(value, body))
+    return Put(op, value, body, None if (shown := searchable(body)) is body else shown)
 
 
 class Operations:
@@ -213,11 +213,8 @@ class Operations:
         asked = [self.recall.ask(op, condition, now, queries.get(op.query)) for _, op, condition in searches]
         found: list[Found] = yield from together([self.recall.search(each, self.ask) for each in asked])
         for (place, op, _), ranked in zip(searches, found, strict=True):
-            results[place] = [
-                SearchItem(namespace_of(ns), unescaped(key), self._load(body), created, updated, score)
-                for ns, key, body, created, updated, _, score in ranked.rows
-            ]
-            touched |= {row[5] for row in ranked.rows if op.refresh_ttl and row[5] is not None}
+            results[place] = self._found(ranked.rows)
+            touched |= _mortal(op, ranked.rows)
         return touched
 
     def _gets(
@@ -244,8 +241,8 @@ class Operations:
                         value=load(body),
                         key=op.key,
                         namespace=op.namespace,
-                        created_at=created,
-                        updated_at=updated,
+                        created_at=created.astimezone(UTC),
+                        updated_at=updated.astimezone(UTC),
                     )
                     if mortal is not None and op.refresh_ttl:
                         yield mortal
@@ -273,13 +270,24 @@ class Operations:
         template = sql.search(condition.sql, op.order, within=within is not None, behind=after is not None)
 
         def read(rows: list[Any]) -> Iterable[int]:
-            results[place] = [
-                SearchItem(namespace_of(ns), unescaped(key), self._load(body), created, updated)
-                for ns, key, body, created, updated, _ in rows
-            ]
-            return [row[5] for row in rows if row[5] is not None] if op.refresh_ttl else []
+            results[place] = self._found(rows)
+            return _mortal(op, rows)
 
         return self.ask(template, parameters), read
+
+    def _found(self, rows: Iterable[Sequence[Any]]) -> list[SearchItem]:
+        """The items of rows: namespace, key, body, created, updated, number if it is mortal, score if any."""
+        return [
+            SearchItem(
+                namespace_of(row[0]),
+                unescaped(row[1]),
+                self._load(row[2]),
+                row[3].astimezone(UTC),
+                row[4].astimezone(UTC),
+                *row[6:],
+            )
+            for row in rows
+        ]
 
     def _list(
         self, place: int, op: ListNamespacesOp, results: list[Result], now: datetime | None
@@ -316,7 +324,7 @@ class Operations:
                     "key": [key for _, key, _ in puts],
                     "body": [put.body for _, _, put in puts],
                     "searchable": [put.searchable for _, _, put in puts],
-                    "ttl": [put.op.ttl for _, _, put in puts],
+                    "ttl": [None if put.op.ttl is None else float(put.op.ttl) for _, _, put in puts],
                     "words": [self._words(put) for _, _, put in puts],
                     "now": now,
                 },
@@ -346,6 +354,11 @@ class Operations:
 
 def _place(write: tuple[Place, Put | None]) -> Place:
     return write[0]
+
+
+def _mortal(op: SearchOp, rows: Iterable[Sequence[Any]]) -> set[int]:
+    """The numbers of the items whose time starts anew because a search found them."""
+    return {row[5] for row in rows if row[5] is not None} if op.refresh_ttl else set()
 
 
 def _merged(conditions: Iterable[MatchCondition], kind: str) -> list[str | None] | None:
