@@ -63,9 +63,11 @@ Draft = PointDraft | WritesDraft
 
 
 def address_of(config: Mapping[str, Any]) -> Address:
-    """The address in a config. KeyError without a `thread_id`, ValueError for what cannot be stored."""
-    configurable = config["configurable"]
-    thread_id = configurable["thread_id"]
+    """The address in a config. Raises ValueError without a `thread_id`, and for what cannot be stored."""
+    configurable = config.get("configurable") or {}
+    thread_id = configurable.get("thread_id")
+    if thread_id is None:
+        raise ValueError('The config names no thread_id: {"configurable": {"thread_id": "..."}}.')
     ns = configurable.get("checkpoint_ns") or ""
     id = configurable.get("checkpoint_id") or None
     if not _is_plain(thread_id):
