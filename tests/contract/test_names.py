@@ -61,9 +61,16 @@ async def test_what_is_too_long_or_no_text_is_refused(saver: Saver, name: str) -
     assert await saver.list(None) == []
 
 
-async def test_a_config_without_a_thread_is_refused(saver: Saver) -> None:
-    with pytest.raises(KeyError, match="thread_id"):
-        await saver.get_tuple({"configurable": {}})
+@pytest.mark.parametrize("config", [{"configurable": {}}, {"configurable": {"thread_id": None}}, {}])
+async def test_a_config_without_a_thread_is_refused(saver: Saver, config: Any) -> None:
+    for call in (
+        saver.get_tuple(config),
+        saver.put(config, point({"a": 1}), {}, {"a": 1}),
+        saver.put_writes(config, [("a", 1)], "task"),
+    ):
+        with pytest.raises(ValueError, match="The config names no thread_id"):
+            await call
+    assert await saver.list(None) == []
 
 
 @pytest.mark.parametrize(
