@@ -305,6 +305,14 @@ def test_tables_are_moved_over_any_connection(kind: str, tmp_path: Path) -> None
             assert stored(saver) == stored(moved.theirs)
 
 
+def test_both_may_live_in_one_schema(tmp_path: Path) -> None:
+    with place("postgres", tmp_path) as moved:
+        talk(moved.theirs, "a")
+        assert migrate_tables(moved.bare).migrated == 1
+        with PostgresSaver.from_conn_string(moved.bare.info.dsn) as saver:
+            assert stored(saver) == stored(moved.theirs)
+
+
 def test_without_tables_of_theirs_nothing_is_made() -> None:
     address = fresh_database()
     with psycopg.connect(address, autocommit=True) as conn:

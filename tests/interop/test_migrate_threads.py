@@ -90,3 +90,33 @@ def test_a_moved_thread_can_be_run_again_from_each_of_its_checkpoints(name: str,
             seen(trace, graph)
             found[lib] = [sorted(runs), trace.lines]
     assert found[OURS] == found[THEIRS]
+
+
+CUT = ["asks_twice_at_once", "sends", "joins", "nested", "sends_to_graphs", "fails", "fails_inside", "breaks"]
+
+
+# Not `pauses`: there, an answer that was stored counts for the next question too.
+@pytest.mark.parametrize("lost", range(3))
+@pytest.mark.parametrize("name", CUT)
+def test_a_step_that_a_crash_left_open_goes_on_as_it_would_have_there(
+    name: str, lost: int, tmp_path: Path
+) -> None:
+    with place("sqlite", tmp_path) as moved:
+        graph = begun(name, moved)
+        head = graph.get_state(THREAD)
+        task = head.tasks[lost % len(head.tasks)].id
+        # As if the process had been killed before it stored what this task did.
+        moved.bare.execute("DELETE FROM writes WHERE task_id = ?", (task,))
+        moved.bare.commit()
+        moved.migrate()
+        found: dict[Library, list[Any]] = {}
+        with moved.ours() as ours:
+            for lib, saver in ((THEIRS, moved.theirs), (OURS, ours)):
+                runs: list[str] = []
+                graph = compiled(PROGRAMS[name](lib, runs), saver)
+                trace = Trace()
+                seen(trace, graph)
+                trace.note(graph.invoke(None, {**THREAD, "max_concurrency": 1}, durability="sync"))
+                seen(trace, graph)
+                found[lib] = [sorted(runs), trace.lines]
+        assert found[OURS] == found[THEIRS]
