@@ -1,5 +1,5 @@
-"""Our savers under LangGraph's own `compile()`. The only module that imports langgraph, and only when it is
-imported itself: `pip install "threadkeep-core[langgraph]"`."""
+"""Our savers and stores under LangGraph's own `compile()`. Only this module, and that of the stores, import
+langgraph, and only when it is imported itself: `pip install "threadkeep-core[langgraph]"`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ except ImportError as cause:
         'LangGraph is not installed, or too old: pip install "threadkeep-core[langgraph]".'
     ) from cause
 
-__all__ = ["LangGraphSaver", "as_langgraph_saver"]
+from threadkeep.interop.langgraph_store import LangGraphStore, as_langgraph_store
+
+__all__ = ["LangGraphSaver", "LangGraphStore", "as_langgraph_saver", "as_langgraph_store"]
 
 REMEMBERED = 10_000
 """Checkpoints of which a saver remembers that they were stored."""
