@@ -21,7 +21,7 @@ PUBLIC_SIGNATURES: dict[str, set[str]] = {
     "core/threadkeep/store/base/base.py": {"BaseStore.asearch", "BaseStore.search"},
     # `graph.get_graph().draw_mermaid_png(...)` as programs call it.
     "core/threadkeep/graph/draw.py": {"Graph.draw_mermaid_png"},
-    # `PostgresSaver.from_conn_string(uri, pipeline=, serde=, schema=, pool_config=)` as issue 3 declares it.
+    # `PostgresSaver.from_conn_string(uri, pipeline=, serde=, schema=, pool_config=)` as it is declared.
     "checkpoint_postgres/threadkeep/checkpoint/postgres/saver.py": {"PostgresSaver.from_conn_string"},
     "checkpoint_postgres/threadkeep/checkpoint/postgres/aio.py": {"AsyncPostgresSaver.from_conn_string"},
 }

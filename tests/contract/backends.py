@@ -15,9 +15,11 @@ from threadkeep.checkpoint.base import BaseCheckpointSaver
 from threadkeep.checkpoint.memory import InMemorySaver
 from threadkeep.checkpoint.postgres import PostgresSaver
 from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
+from threadkeep.checkpoint.postgres.shallow import AsyncShallowPostgresSaver, ShallowPostgresSaver
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.sqlite import SqliteSaver
 from threadkeep.checkpoint.sqlite.aio import AsyncSqliteSaver
+from threadkeep.checkpoint.upkeep import marks, nodes_in
 
 Colour = Literal["sync", "async", "thread"]
 """Which methods are called: sync, async, or sync from another thread than the loop's."""
@@ -32,6 +34,8 @@ class Backend(NamedTuple):
     """Takes a path and the options of the saver."""
     survives: bool
     """Whether a second saver made with the same path sees what the first stored."""
+    keeps_history: bool = True
+    """Whether older checkpoints stay."""
 
 
 def postgres(cls: type[PostgresSaver] | type[AsyncPostgresSaver], **settings: Any) -> Callable[..., Any]:
@@ -45,6 +49,10 @@ def postgres(cls: type[PostgresSaver] | type[AsyncPostgresSaver], **settings: An
 
 
 POOL: Any = {"pool_config": {"min_size": 1, "max_size": 4}}
+SHALLOW: list[tuple[str, Colour, Any]] = [
+    ("shallow", "sync", ShallowPostgresSaver),
+    ("aioshallow", "async", AsyncShallowPostgresSaver),
+]
 BACKENDS = [
     Backend("memory", "sync", lambda path, **options: InMemorySaver(**options), survives=False),
     Backend("memory", "async", lambda path, **options: InMemorySaver(**options), survives=False),
@@ -58,15 +66,21 @@ BACKENDS = [
     Backend("aiopostgres", "async", postgres(AsyncPostgresSaver), survives=True),
     Backend("aiopostgres-pool", "async", postgres(AsyncPostgresSaver, **POOL), survives=True),
     Backend("aiopostgres-pipeline", "async", postgres(AsyncPostgresSaver, pipeline=True), survives=True),
+    *(
+        Backend(f"{name}{how}", colour, postgres(cls, **given), survives=True, keeps_history=False)
+        for name, colour, cls in SHALLOW
+        for how, given in (("", {}), ("-pool", POOL), ("-pipeline", {"pipeline": True}))
+    ),
 ]
 
 
 class Saver:
     """A saver with one interface for all colours."""
 
-    def __init__(self, saver: BaseCheckpointSaver[Any], colour: Colour) -> None:
+    def __init__(self, saver: BaseCheckpointSaver[Any], backend: Backend) -> None:
         self.raw = saver
-        self._colour = colour
+        self.keeps_history = backend.keeps_history
+        self._colour = backend.colour
 
     async def call(self, name: str, *arguments: Any, **options: Any) -> Any:
         """Calls a method in the colour."""
@@ -105,6 +119,20 @@ class Saver:
 
         return int(await self.call_inner("read", count))
 
+    async def marked_count(self, thread_id: str) -> int:
+        """How many objects the checkpoints and writes of a thread refer to."""
+
+        def count() -> Plan[int]:
+            thread = yield ask.FindThread(thread_id)
+            rows, after = yield ask.Rows(thread.no, None, 1000)
+            while after is not None:
+                more, after = yield ask.Rows(thread.no, after, 1000)
+                rows += more
+            ranges = yield from marks(thread.no, nodes_in(rows), {})
+            return sum(size for _, size in ranges)
+
+        return int(await self.call_inner("read", count))
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         async def method(*arguments: Any, **options: Any) -> Any:
             return await self.call(name, *arguments, **options)
@@ -119,11 +147,11 @@ async def opened(backend: Backend, path: Path, **options: Any) -> AsyncIterator[
     if hasattr(saver, "__aenter__"):
         async with saver:
             await _set_up(saver)
-            yield Saver(saver, backend.colour)
+            yield Saver(saver, backend)
     else:
         with saver:
             await _set_up(saver)
-            yield Saver(saver, backend.colour)
+            yield Saver(saver, backend)
 
 
 async def _set_up(saver: Any) -> None:

@@ -11,11 +11,21 @@ import pytest
 from tests.contract.backends import BACKENDS, Backend, Saver, opened
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda backend: f"{backend.name}-{backend.colour}")
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each backend in turn."""
-    chosen: Backend = request.param
-    return chosen
+def pytest_configure(config: pytest.Config) -> None:
+    """A test marked `needs("keeps_history")` runs over the backends that have this capability."""
+    config.addinivalue_line("markers", "needs(*capabilities): flags that a backend of the contract must have")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each backend that has what the test needs, in turn."""
+    if "backend" not in metafunc.fixturenames:
+        return
+    marks = [*metafunc.definition.iter_markers()]
+    if any(mark.name == "parametrize" and mark.args[0] == "backend" for mark in marks):
+        return
+    needed = [flag for mark in marks if mark.name == "needs" for flag in mark.args]
+    chosen = [each for each in BACKENDS if all(getattr(each, flag) for flag in needed)]
+    metafunc.parametrize("backend", chosen, ids=lambda backend: f"{backend.name}-{backend.colour}")
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def big(i: int) -> list[str]:
 async def test_pruning_broken_off_anywhere_changes_no_kept_checkpoint_and_is_finished_by_the_next(
     saver: Saver,
 ) -> None:
-    for batches in range(40):
+    for batches in range(0, 60, 3):
         name = f"t{batches}"
         run, child = Run(saver, name), Run(saver, name, "child:1")
         for i in range(9):
@@ -95,6 +95,7 @@ async def test_what_is_stored_while_a_thread_is_swept_stays(saver: Saver) -> Non
     assert values(await saver.get_tuple(address())) == run.values
 
 
+@pytest.mark.needs("keeps_history")
 async def test_deleting_runs_broken_off_is_finished_by_the_next(saver: Saver) -> None:
     run = Run(saver)
     put = [await run.put(metadata={"run_id": "old" if i % 3 else "kept"}, a=big(i)) for i in range(12)]

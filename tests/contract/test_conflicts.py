@@ -24,6 +24,7 @@ async def two_runs(saver: Saver) -> tuple[Run, Run, str]:
     return run, other, start
 
 
+@pytest.mark.needs("keeps_history")
 async def test_both_runs_continue_as_branches_with_one_warning(saver: Saver) -> None:
     run, other, start = await two_runs(saver)
     mine = await run.put(a="mine")
@@ -60,7 +61,7 @@ async def test_the_later_run_is_rejected_and_nothing_of_its_commit_stored(saver:
         )
     error = caught.value
     assert (error.thread_id, error.checkpoint_ns, error.parent_id, error.head_id) == ("t", "", start, mine)
-    assert ids(await saver.list(address())) == [mine, start]
+    assert ids(await saver.list(address())) == ([mine, start] if saver.keeps_history else [mine])
     assert (await saver.get_tuple(address(id=start))).pending_writes == []
     await run.put(a="on")
 
@@ -86,6 +87,7 @@ async def test_a_start_without_a_parent_conflicts_where_checkpoints_are(saver: S
     await Run(saver, "other").put(a=1)
 
 
+@pytest.mark.needs("keeps_history")
 @REJECT
 async def test_the_same_checkpoint_put_again_is_no_conflict(saver: Saver) -> None:
     made = [point({"a": i}) for i in range(2)]
@@ -125,7 +127,8 @@ async def test_a_run_without_a_parent_begins_the_threads_new_life(saver: Saver) 
     with pytest.raises(ThreadDeletedError):
         await old.put(a=2)
     found = await saver.list(address())
-    assert [values(each) for each in found] == [{"a": "new" * 100, "b": 1}, {"a": "new" * 100}]
+    assert values(found[0]) == {"a": "new" * 100, "b": 1}
+    assert [values(each) for each in found[1:]] == [{"a": "new" * 100}] * saver.keeps_history
 
 
 async def test_a_late_subgraph_does_not_begin_a_new_life(saver: Saver) -> None:

@@ -248,7 +248,8 @@ def place(entry: tuple[int, Any]) -> int:
     [
         each
         for each in BACKENDS
-        if each.colour != "thread"
+        if each.keeps_history
+        and each.colour != "thread"
         and (each.name, each.colour) != ("sqlite", "async")
         and each.name not in ("postgres", "postgres-pipeline", "aiopostgres", "aiopostgres-pool")
     ],

@@ -10,6 +10,7 @@ from tests.contract.backends import Saver
 from tests.contract.points import Run, address, ids, values
 
 
+@pytest.mark.needs("keeps_history")
 async def test_the_newest_comes_first(saver: Saver) -> None:
     run = Run(saver)
     put = [await run.put(a=i) for i in range(55)]
@@ -18,6 +19,7 @@ async def test_the_newest_comes_first(saver: Saver) -> None:
     assert [values(each)["a"] for each in found] == list(range(54, -1, -1))
 
 
+@pytest.mark.needs("keeps_history")
 @pytest.mark.parametrize(
     ("limit", "count"), [(None, 45), (0, 0), (1, 1), (19, 19), (20, 20), (21, 21), (45, 45), (99, 45)]
 )
@@ -27,6 +29,7 @@ async def test_a_limit_holds_across_pages(saver: Saver, limit: int | None, count
     assert ids(await saver.list(address(), limit=limit)) == put[::-1][:count]
 
 
+@pytest.mark.needs("keeps_history")
 async def test_before_leaves_out_the_named_and_all_later(saver: Saver) -> None:
     run = Run(saver)
     put = [await run.put(a=i) for i in range(5)]
@@ -35,6 +38,7 @@ async def test_before_leaves_out_the_named_and_all_later(saver: Saver) -> None:
     assert ids(await saver.list(address(), before=address(id=put[0]))) == []
 
 
+@pytest.mark.needs("keeps_history")
 async def test_a_config_with_an_id_lists_that_one(saver: Saver) -> None:
     run = Run(saver)
     put = [await run.put(a=i) for i in range(3)]
@@ -42,6 +46,7 @@ async def test_a_config_with_an_id_lists_that_one(saver: Saver) -> None:
     assert ids(await saver.list({"configurable": {"thread_id": "t", "checkpoint_id": put[1]}})) == [put[1]]
 
 
+@pytest.mark.needs("keeps_history")
 async def test_without_a_namespace_all_of_the_thread_are_listed(saver: Saver) -> None:
     root, child = Run(saver), Run(saver, ns="child")
     put = [await run.put(a=1) for _ in range(15) for run in (root, child)]
@@ -49,6 +54,7 @@ async def test_without_a_namespace_all_of_the_thread_are_listed(saver: Saver) ->
     assert ids(await saver.list(address(ns="child"))) == put[1::2][::-1]
 
 
+@pytest.mark.needs("keeps_history")
 async def test_without_a_config_all_threads_are_listed_newest_first(saver: Saver) -> None:
     runs = [Run(saver, name) for name in ("x", "y", "z")]
     put = [await run.put(a=name) for name in range(12) for run in runs]
@@ -56,6 +62,7 @@ async def test_without_a_config_all_threads_are_listed_newest_first(saver: Saver
     assert ids(await saver.list(None, limit=4)) == put[::-1][:4]
 
 
+@pytest.mark.needs("keeps_history")
 async def test_one_id_in_two_threads_is_listed_twice_across_a_page_border(saver: Saver) -> None:
     run = Run(saver, "x")
     put = [await run.put(a=i) for i in range(25)]
@@ -63,6 +70,7 @@ async def test_one_id_in_two_threads_is_listed_twice_across_a_page_border(saver:
     assert ids(await saver.list(None)) == [id for id in put[::-1] for _ in range(2)]
 
 
+@pytest.mark.needs("keeps_history")
 @pytest.mark.parametrize(
     ("wanted", "steps"),
     [
@@ -89,6 +97,7 @@ async def test_a_filter_names_metadata_that_must_be_equal(
     assert [each.metadata["step"] for each in found] == steps
 
 
+@pytest.mark.needs("keeps_history")
 async def test_filter_and_limit_count_what_matches(saver: Saver) -> None:
     run = Run(saver)
     for step in range(90):
@@ -97,6 +106,7 @@ async def test_filter_and_limit_count_what_matches(saver: Saver) -> None:
     assert [each.metadata["step"] for each in found] == list(range(89, 29, -2))
 
 
+@pytest.mark.needs("keeps_history")
 async def test_what_is_stored_while_a_list_is_read_does_not_disturb_it(saver: Saver) -> None:
     run = Run(saver)
     put = [await run.put(a=i) for i in range(30)]
@@ -108,6 +118,7 @@ async def test_what_is_stored_while_a_list_is_read_does_not_disturb_it(saver: Sa
     assert seen == put[::-1]
 
 
+@pytest.mark.needs("keeps_history")
 async def test_listed_checkpoints_carry_parents_and_writes(saver: Saver) -> None:
     run = Run(saver)
     first = await run.put(a=1)
@@ -119,6 +130,7 @@ async def test_listed_checkpoints_carry_parents_and_writes(saver: Saver) -> None
     assert found[0].config == address(id=second)
 
 
+@pytest.mark.needs("keeps_history")
 async def test_lists_share_nothing_that_a_program_can_change(saver: Saver) -> None:
     run = Run(saver)
     message = {"content": "m" * 300}

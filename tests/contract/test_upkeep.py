@@ -75,6 +75,7 @@ async def test_an_unknown_strategy_is_refused(saver: Saver) -> None:
         await saver.prune(["t"], strategy="keep_all")
 
 
+@pytest.mark.needs("keeps_history")
 async def test_checkpoints_of_runs_are_deleted_in_all_threads(saver: Saver) -> None:
     for name in ("x", "y"):
         run = Run(saver, name)

@@ -26,7 +26,7 @@ async def test_writes_wait_at_their_checkpoint_in_order(saver: Saver) -> None:
     ]
     await run.put(a=2)
     assert (await saver.get_tuple(address())).pending_writes == []
-    assert len((await saver.get_tuple(at)).pending_writes) == 4
+    assert len((await saver.get_tuple(at)).pending_writes) == 4 * saver.keeps_history
 
 
 async def test_said_twice_the_first_write_at_each_place_counts(saver: Saver) -> None:
@@ -72,11 +72,13 @@ async def test_writes_of_namespaces_and_checkpoints_are_apart(saver: Saver) -> N
     await saver.put_writes(child.config, [("a", "child")], "task")
     await run.put(a=2)
     await saver.put_writes(run.config, [("a", "second")], "task")
-    assert (await saver.get_tuple(address(id=first))).pending_writes == [("task", "a", "root")]
+    if saver.keeps_history:
+        assert (await saver.get_tuple(address(id=first))).pending_writes == [("task", "a", "root")]
     assert (await saver.get_tuple(address(ns="child"))).pending_writes == [("task", "a", "child")]
     assert (await saver.get_tuple(address())).pending_writes == [("task", "a", "second")]
 
 
+@pytest.mark.needs("keeps_history")
 async def test_a_commit_stores_a_chain_of_steps_at_once(saver: Saver) -> None:
     message = {"role": "user", "content": "hello " * 30}
     first = point({"__start__": {"messages": [message]}})
@@ -123,6 +125,7 @@ async def test_an_empty_commit_does_nothing(saver: Saver) -> None:
     assert await saver.list(None) == []
 
 
+@pytest.mark.needs("keeps_history")
 async def test_writes_may_come_before_their_checkpoint(saver: Saver) -> None:
     id = uuid6()
     await saver.put_writes(address(id=id), [("a", "early")], "task")
@@ -131,6 +134,7 @@ async def test_writes_may_come_before_their_checkpoint(saver: Saver) -> None:
     assert (await saver.get_tuple(address())).pending_writes == [("task", "a", "early")]
 
 
+@pytest.mark.needs("keeps_history")
 async def test_values_count_as_they_are_when_they_are_added_to_an_open_commit(saver: Saver) -> None:
     live: list[Any] = [{"role": "user", "content": f"{i} " * 60} for i in range(40)]
     message, versions = {"content": "m" * 100}, {"messages": 1}

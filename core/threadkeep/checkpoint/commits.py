@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.base import SavePoint, SaveWrites
-from threadkeep.checkpoint.drafts import Draft, Drafter, PointDraft, WritesDraft
+from threadkeep.checkpoint.drafts import Address, Draft, Drafter, PointDraft, WritesDraft
 from threadkeep.checkpoint.memo import Learned, Memos, PointMemo, ThreadMemo
-from threadkeep.checkpoint.objects import Blob, Codec, Cutter, ListTree, Node, Tree, inherit
+from threadkeep.checkpoint.objects import Blob, Codec, Cutter, ListMemo, ListTree, Node, Tree, inherit
 from threadkeep.checkpoint.records import Body, Writes, body_of, pack_body, pack_writes, writes_of
 from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, PointRow, ThreadRow, WritesRow
 from threadkeep.errors import ConcurrentUpdateError, ThreadDeletedError
 
-__all__ = ["Commit", "OnConflict"]
+__all__ = ["Commit", "Numbers", "OnConflict", "merged_places", "versioned"]
 
+T = TypeVar("T")
 OnConflict = Literal["fork", "reject"]
 _PAGE = 50
 
@@ -34,7 +35,7 @@ class Commit:
         self._on_conflict = on_conflict
         self._memos = memos
         self._used: dict[str, ThreadMemo | None] = {}
-        self._drafter = Drafter(codec, self._memo_of)
+        self._drafter = Drafter(codec, self._last_of)
         self._ops: list[SavePoint | SaveWrites] = []
         self._drafts: list[Draft] = []
 
@@ -49,6 +50,11 @@ class Commit:
             self._used[thread_id] = self._memos.get(thread_id)
         return self._used[thread_id]
 
+    def _last_of(self, thread_id: str, ns: str, channel: str) -> ListMemo | None:
+        """What is remembered of the list that was stored last."""
+        memo = self._memo_of(thread_id)
+        return memo.lists.get((ns, channel)) if memo is not None else None
+
     def plan(self) -> Plan[list[Learned]]:
         """Stores all; returns what to remember once the transaction is committed."""
         threads: dict[str, list[int]] = {}
@@ -56,22 +62,29 @@ class Commit:
             threads.setdefault(each.address.thread_id, []).append(i)
         news = []
         for thread_id, places in threads.items():
-            row: ThreadRow | None = yield ask.FindThread(thread_id, self._drafts[places[0]].address.ns)
+            row: ThreadRow | None = yield self._finding(self._drafts[places[0]].address)
             if row is None:
                 row = yield ask.AddThread(thread_id)
-            drafts: list[Draft] = [self._drafts[i] for i in places]
-            memo = self._memo_of(thread_id)
-            if memo is not None and (memo.no, memo.epoch) != (row.no, row.epoch):
-                # The thread was pruned or deleted meanwhile: rare. The values are serialised as they are now.
-                memo = None
-                drafter = Drafter(self._codec, lambda _: None)
-                drafts = [drafter.draft(self._ops[i]) for i in places]
-            writer = _ThreadWriter(thread_id, row, memo, self._codec, self._on_conflict)
-            news.append((yield from writer.store(drafts)))
+            news.append((yield from self._store(thread_id, row, places)))
         return news
 
+    def _finding(self, address: Address) -> ask.FindThread:
+        return ask.FindThread(address.thread_id, address.ns)
 
-class _Numbers:
+    def _store(self, thread_id: str, row: ThreadRow, places: Sequence[int]) -> Plan[Learned]:
+        """Stores the operations on one thread."""
+        drafts: list[Draft] = [self._drafts[i] for i in places]
+        memo = self._memo_of(thread_id)
+        if memo is not None and (memo.no, memo.epoch) != (row.no, row.epoch):
+            # The thread was pruned or deleted meanwhile: rare. The values are serialised as they are now.
+            memo = None
+            drafter = Drafter(self._codec, lambda *_: None)
+            drafts = [drafter.draft(self._ops[i]) for i in places]
+        writer = _ThreadWriter(thread_id, row, memo, self._codec, self._on_conflict)
+        return (yield from writer.store(drafts))
+
+
+class Numbers:
     """Gives each blob its object number."""
 
     def __init__(self, known: dict[Blob, int], first: int) -> None:
@@ -100,7 +113,7 @@ class _ThreadWriter:
         self._row = row
         self._codec = codec
         self._reject = on_conflict == "reject"
-        self._numbers = _Numbers(memo.known if memo else {}, row.next)
+        self._numbers = Numbers(memo.known if memo else {}, row.next)
         self._may_have_more = not row.is_swept and (not memo.has_all(row.next) if memo else row.next > 1)
         """Whether the storage may know objects that the memo does not. Those that are swept do not count."""
         self._remembered = memo.points if memo else {}
@@ -190,7 +203,7 @@ class _ThreadWriter:
             return {}
         yield from self._flush()
         row: PointRow | None = yield ask.ReadPoint(self._row.no, ns, id)
-        return _versioned(body_of(row.body)) if row else {}
+        return versioned(body_of(row.body)) if row else {}
 
     def _other_node(self, point: PointDraft, channel: str, version: Any) -> Plan[Node]:
         """The node of a channel that was not written and that the parent does not have at this version.
@@ -204,7 +217,7 @@ class _ThreadWriter:
         after = None
         while rows := (yield ask.Page(self._row.no, ns, after, _PAGE)):
             for row in rows:
-                old = _versioned(body_of(row.body)).get(channel)
+                old = versioned(body_of(row.body)).get(channel)
                 if old is not None and old[0] == version:
                     return old[1] and inherit(old[1], self._numbers)
             after = (rows[-1].id, rows[-1].no, rows[-1].ns)
@@ -249,13 +262,14 @@ class _ThreadWriter:
         self._new_writes.append((ns, cast("str", id), writes.task, body))
 
 
-def _merged(old: Writes, new: Writes) -> bytes:
+def merged_places(old: Mapping[int, T], new: Mapping[int, T]) -> dict[int, T]:
     """What counts of writes said twice: the first at each place, but the last at the fixed ones."""
-    places = {place: (place, channel, node) for place, channel, node in old.entries}
-    for place, channel, node in new.entries:
-        if place < 0 or place not in places:
-            places[place] = (place, channel, node)
-    return pack_writes(Writes(old.path, list(places.values())))
+    return {**old, **{place: entry for place, entry in new.items() if place < 0 or place not in old}}
+
+
+def _merged(old: Writes, new: Writes) -> bytes:
+    places = [{entry[0]: entry for entry in writes.entries} for writes in (old, new)]
+    return pack_writes(Writes(old.path, list(merged_places(*places).values())))
 
 
 def _divergence(point: PointDraft, sibling: str) -> str:
@@ -277,7 +291,8 @@ def _blobs(drafts: Sequence[Draft]) -> Iterator[Blob]:
                 yield from tree.blobs()
 
 
-def _versioned(body: Body) -> dict[str, tuple[Any, Node]]:
+def versioned(body: Body) -> dict[str, tuple[Any, Node]]:
+    """Version and node of each channel that has a version."""
     return {
         channel: (version, node)
         for (channel, version), node in zip(body.versions.items(), body.nodes, strict=True)

@@ -12,8 +12,7 @@ from threadkeep.checkpoint.base import (
     SaveWrites,
     get_serializable_checkpoint_metadata,
 )
-from threadkeep.checkpoint.memo import ThreadMemo
-from threadkeep.checkpoint.objects import Codec, Cutter, ListTree, Tree
+from threadkeep.checkpoint.objects import Codec, Cutter, ListMemo, ListTree, Tree
 from threadkeep.checkpoint.records import pack_head
 from threadkeep.constants import CONFIG_KEY_FORK
 
@@ -104,9 +103,10 @@ class Drafter:
     The program may run between two operations: a draft holds nothing that it could change.
     """
 
-    def __init__(self, codec: Codec, memo_of: Callable[[str], ThreadMemo | None]) -> None:
+    def __init__(self, codec: Codec, last_of: Callable[[str, str, str], ListMemo | None]) -> None:
         self._codec = codec
-        self._memo_of = memo_of
+        self._last_of = last_of
+        """The memo of the list stored last, by thread, namespace and channel."""
         self._lists: dict[tuple[str, str, str], ListTree] = {}
 
     def draft(self, op: SavePoint | SaveWrites) -> Draft:
@@ -140,11 +140,10 @@ class Drafter:
         address = address_of(config)
         if address.id is None:
             raise ValueError("Writes belong to a checkpoint: the config must have a checkpoint_id.")
-        memo = self._memo_of(address.thread_id)
         entries = []
         cutter = Cutter(self._codec)
         for place, (channel, value) in enumerate(writes):
-            last = memo.lists.get((address.ns, channel)) if memo and type(value) is list else None
+            last = self._last_of(address.thread_id, address.ns, channel) if type(value) is list else None
             tree = cutter.cut(value, last)
             entries.append((WRITES_IDX_MAP.get(channel, place), channel, tree))
         return WritesDraft(address, check_name("task_id", task_id), task_path, entries)
@@ -153,9 +152,7 @@ class Drafter:
         if type(value) is not list:
             return cutter.cut(value)
         key = (address.thread_id, address.ns, channel)
-        last: Any = self._lists.get(key)
-        if last is None and (memo := self._memo_of(address.thread_id)) is not None:
-            last = memo.lists.get((address.ns, channel))
+        last = self._lists.get(key) or self._last_of(*key)
         tree = cutter.cut(value, last, remember=True)
         if type(tree) is ListTree:
             self._lists[key] = tree

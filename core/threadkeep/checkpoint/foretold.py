@@ -7,17 +7,20 @@ stores a foretold commit looks at that, and the long way is gone where it does n
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
 from threadkeep.checkpoint import requests as ask
-from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, Request, ThreadRow
+from threadkeep.checkpoint.objects import Range
+from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, Request, StoredRow, ThreadRow
 
 __all__ = ["Foretold", "KnownThread", "KnownThreads", "foretell"]
 
 _MOST = 10_000
 _HEADS_MOST = 256
+_ROWS_MOST = 32_768
+"""Bytes of the rows that are remembered of a thread."""
 
 
 class KnownThread(NamedTuple):
@@ -26,6 +29,8 @@ class KnownThread(NamedTuple):
     row: ThreadRow
     change: int
     heads: dict[str, str | None]
+    rows: Sequence[StoredRow] | None = None
+    """All rows, of a thread that keeps no history."""
 
 
 class KnownThreads:
@@ -43,6 +48,8 @@ class KnownThreads:
         """Takes over what is true after a transaction."""
         if len(known.heads) > _HEADS_MOST:
             known.heads.clear()
+        if known.rows is not None and sum(len(row.body) for row in known.rows) > _ROWS_MOST:
+            known = known._replace(rows=None)
         with self._lock:
             self._threads.pop(thread_id, None)
             self._threads[thread_id] = known
@@ -64,18 +71,24 @@ class Foretold(NamedTuple):
     metadata: list[Any]
     writes: list[NewWrites]
     objects: ask.AddObjects | None
+    dropped: Sequence[tuple[str, str]]
+    """Checkpoints that are deleted."""
+    gone: Sequence[Range]
+    """Objects that are deleted."""
+    epoch: int
     result: Any
 
     def after(self) -> KnownThread:
         """What is true of the thread once it is stored."""
-        row, change, heads = self.known
+        row, change, heads, rows = self.known
         heads = dict(heads)
         for ns, id, _, _ in self.points:
             if ns in heads and ((head := heads[ns]) is None or id > head):
                 heads[ns] = id
         if self.objects is not None:
             row = row._replace(next=self.objects.first + len(self.objects.blobs))
-        return KnownThread(row, change + 1, heads)
+        rows = None if rows is None else self.result[0].rows
+        return KnownThread(row._replace(epoch=self.epoch), change + 1, heads, rows)
 
 
 class _Unknown(Exception):
@@ -93,7 +106,10 @@ def foretell(plan: Callable[[], Plan[Any]], threads: KnownThreads) -> Foretold |
         return None
     if seer.known is None:
         return None
-    return Foretold(seer.thread_id, seer.known, seer.points, seer.metadata, seer.writes, seer.objects, result)
+    return Foretold(
+        seer.thread_id, seer.known, seer.points, seer.metadata, seer.writes, seer.objects, seer.dropped,
+        seer.gone, seer.epoch, result,
+    )  # fmt: skip
 
 
 class _Seer:
@@ -107,10 +123,32 @@ class _Seer:
         self.metadata: list[Any] = []
         self.writes: list[NewWrites] = []
         self.objects: ask.AddObjects | None = None
+        self.dropped: Sequence[tuple[str, str]] = ()
+        self.gone: Sequence[Range] = ()
+        self.epoch = 0
 
     def answer(self, request: Request) -> Any:
         if isinstance(request, ask.FindThread):
             return self._find(request)
+        if self.known is not None and self.known.rows is not None:
+            return self._answer_without_history(request, self.known.rows)
+        return self._answer(request)
+
+    def _answer_without_history(self, request: Request, rows: Sequence[StoredRow]) -> Any:
+        if isinstance(request, ask.Rows) and request.after is None:
+            return rows, None
+        if isinstance(request, ask.DropPoints):
+            self.dropped = request.points
+        elif isinstance(request, ask.DropObjects):
+            self.gone = request.ranges
+        elif isinstance(request, ask.Touch) and not request.sweeping:
+            self.epoch = (self.epoch | 1) + 1
+            return self.epoch
+        else:
+            return self._answer(request)
+        return None
+
+    def _answer(self, request: Request) -> Any:
         if isinstance(request, ask.Head) and self.known is not None and request.ns in self.known.heads:
             return self.known.heads[request.ns]
         if isinstance(request, ask.AddRows) and not self.points and not self.writes:
@@ -127,7 +165,8 @@ class _Seer:
 
     def _find(self, request: ask.FindThread) -> ThreadRow:
         known = self._threads.get(request.thread_id)
-        if known is None or self.known is not None or request.ns not in known.heads:
+        ns = request.ns
+        if known is None or self.known is not None or (ns is not None and ns not in known.heads):
             raise _Unknown
-        self.thread_id, self.known = request.thread_id, known
-        return known.row._replace(head=known.heads[request.ns], head_ns=request.ns)
+        self.thread_id, self.known, self.epoch = request.thread_id, known, known.row.epoch
+        return known.row if ns is None else known.row._replace(head=known.heads[ns], head_ns=ns)

@@ -7,11 +7,12 @@ learned only after the commit, and hold no reference to a value of the program.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
-from threadkeep.checkpoint.objects import Blob, ListMemo, Node, blob_size
+from threadkeep.checkpoint.objects import Blob, ListMemo, Node, Range, blob_size
+from threadkeep.checkpoint.requests import StoredRow
 
 __all__ = ["Learned", "Memos", "PointMemo", "ThreadMemo"]
 
@@ -38,6 +39,12 @@ class Learned(NamedTuple):
     known: dict[Blob, int]
     diverged: list[str]
     """Warnings for the caller."""
+    rows: Sequence[StoredRow] | None = None
+    """All rows of the thread, where the commit keeps no history."""
+    gone: Sequence[Range] = ()
+    """Objects that it deleted, which began this epoch."""
+    since: int | None = None
+    """The epoch before, if they were deleted."""
 
 
 class ThreadMemo:
@@ -70,6 +77,11 @@ class ThreadMemo:
 
     def learn(self, news: Learned, known_max: int) -> None:
         """Takes over what a commit taught; forgets the oldest objects above `known_max` bytes."""
+        if news.gone:
+            self._drop(news.gone)
+        if news.rows is not None:
+            spaces = {row.ns for row in news.rows}
+            self.lists = {key: memo for key, memo in self.lists.items() if key[0] in spaces}
         self.lists.update(news.lists)
         self.points.update(news.points)
         while len(self.points) > _NAMESPACES_MAX:
@@ -88,6 +100,13 @@ class ThreadMemo:
                 self._lists_size = sum(memo.size() for memo in self.lists.values())
             self._learned += 1
         self.size = 1_000 + self._known_size + self._lists_size
+
+    def _drop(self, gone: Sequence[Range]) -> None:
+        """Forgets objects that are no more. In new dicts: a reader may hold the old ones."""
+        lost = {n for first, count in gone for n in range(first, first + count)}
+        self.objects = {n: blob for n, blob in self.objects.items() if n not in lost}
+        self.known = {blob: n for blob, n in self.known.items() if n not in lost}
+        self._known_size = sum(map(blob_size, self.known))
 
     def _forget(self, limit: int) -> None:
         """Keeps the newest objects. In new dicts: a reader may hold the old ones."""
@@ -122,9 +141,11 @@ class Memos:
                 memo = self._threads.pop(news.thread_id, None)
                 if memo is not None:
                     self._size -= memo.size
-                if memo is None or (memo.no, memo.epoch) != (news.no, news.epoch):
+                since = news.epoch if news.since is None else news.since
+                if memo is None or (memo.no, memo.epoch) != (news.no, since):
                     memo = ThreadMemo(news.no, news.epoch)
                 memo.learn(news, self._limit // 8)
+                memo.epoch = news.epoch
                 self._threads[news.thread_id] = memo
                 self._size += memo.size
             while self._size > self._limit and len(self._threads) > 1:

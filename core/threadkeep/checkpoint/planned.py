@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from copy import copy
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from threadkeep.checkpoint.base import (
     BaseCheckpointSaver,
@@ -20,12 +20,13 @@ from threadkeep.checkpoint.base import (
     SaveWrites,
 )
 from threadkeep.checkpoint.commits import Commit, OnConflict
-from threadkeep.checkpoint.drafts import address_of
+from threadkeep.checkpoint.drafts import Address, address_of
 from threadkeep.checkpoint.memo import Learned, Memos
 from threadkeep.checkpoint.objects import Codec
 from threadkeep.checkpoint.reads import Listing, get_tuple
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.serde.base import SerializerProtocol
+from threadkeep.checkpoint.shallow import ShallowCommit
 from threadkeep.checkpoint.upkeep import Job, copy_thread, delete_for_runs, delete_thread, next_batch, prune
 from threadkeep.config import RunnableConfig
 from threadkeep.errors import ConcurrentUpdateWarning
@@ -44,6 +45,9 @@ class PlannedSaver(BaseCheckpointSaver[int]):
     "reject" raises `ConcurrentUpdateError`. Each operation is one transaction; a failed one changes nothing.
     Only `prune` and `delete_for_runs` are several, each short: what is broken off is completed by the next.
     """
+
+    keeps_history: ClassVar[bool] = True
+    """If not, a thread has the newest checkpoint of each namespace only, whatever id is asked for."""
 
     def __init__(self, *, serde: SerializerProtocol | None = None, on_conflict: OnConflict = "fork") -> None:
         super().__init__(serde=serde)
@@ -111,18 +115,23 @@ class PlannedSaver(BaseCheckpointSaver[int]):
         return _Collected(self, self._commit_of(()))
 
     def _commit_of(self, ops: Iterable[SavePoint | SaveWrites]) -> Commit:
-        commit = Commit(self._codec, self._memos, self.on_conflict)
+        kind = Commit if self.keeps_history else ShallowCommit
+        commit = kind(self._codec, self._memos, self.on_conflict)
         for op in ops:
             commit.add(op)
         return commit
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that the config addresses, with metadata and pending writes."""
-        return self._read(partial(get_tuple, address_of(config), self._codec, self._memos))
+        return self._read(partial(get_tuple, self._address(config), self._codec, self._memos))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `get_tuple`."""
-        return await self._aread(partial(get_tuple, address_of(config), self._codec, self._memos))
+        return await self._aread(partial(get_tuple, self._address(config), self._codec, self._memos))
+
+    def _address(self, config: RunnableConfig) -> Address:
+        address = address_of(config)
+        return address if self.keeps_history else address._replace(id=None)
 
     def list(
         self,
@@ -133,7 +142,7 @@ class PlannedSaver(BaseCheckpointSaver[int]):
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
         """Checkpoints, newest first; read in pages, so that a later page sees what was stored meanwhile."""
-        listing = Listing.of(config, filter, before, limit, self._codec, self._memos)
+        listing = Listing.of(self._listed(config), filter, before, limit, self._codec, self._memos)
         while page := self._read(listing.page):
             yield from page
 
@@ -146,10 +155,16 @@ class PlannedSaver(BaseCheckpointSaver[int]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """As `list`."""
-        listing = Listing.of(config, filter, before, limit, self._codec, self._memos)
+        listing = Listing.of(self._listed(config), filter, before, limit, self._codec, self._memos)
         while page := await self._aread(listing.page):
             for each in page:
                 yield each
+
+    def _listed(self, config: RunnableConfig | None) -> RunnableConfig | None:
+        if config is None or self.keeps_history:
+            return config
+        named = {key: value for key, value in config["configurable"].items() if key != "checkpoint_id"}
+        return {**config, "configurable": named}
 
     def put(
         self,

@@ -12,7 +12,6 @@ greater than those that are swept; to keep it so, the sweep goes from low number
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.drafts import check_name
 from threadkeep.checkpoint.ids import uuid6
-from threadkeep.checkpoint.objects import Blob, Codec, Node, Range, missing, needs
+from threadkeep.checkpoint.objects import Blob, Codec, Node, Range, minus, missing, needs
 from threadkeep.checkpoint.records import body_of, nodes_of, writes_of
 from threadkeep.checkpoint.requests import Plan, PointRow, StoredRow, ThreadRow
 
@@ -182,19 +181,12 @@ def _sweep_some(thread_id: str, begun: ThreadRow, marked: Sequence[Range], last:
         return None  # a sweep that began later finds what this one would
     numbers: list[int] = yield ask.Numbers(thread.no, last, OBJECTS)
     old = [n for n in numbers if n < begun.next]
-    if garbage := _outside(old, marked):
-        yield ask.DropObjects(thread.no, missing([(n, 1) for n in garbage], {}))
+    if garbage := minus(missing([(n, 1) for n in old], {}), marked):
+        yield ask.DropObjects(thread.no, garbage)
     if len(old) == OBJECTS:
         return old[-1]
     yield ask.Touch(thread.no)
     return None
-
-
-def _outside(numbers: Sequence[int], ranges: Sequence[Range]) -> list[int]:
-    """The numbers that are in none of the ranges, which are in order."""
-    firsts = [first for first, _ in ranges]
-    places = [bisect_right(firsts, n) - 1 for n in numbers]
-    return [n for n, i in zip(numbers, places, strict=True) if i < 0 or n >= sum(ranges[i])]
 
 
 def copy_thread(source: str, target: str) -> Plan[None]:

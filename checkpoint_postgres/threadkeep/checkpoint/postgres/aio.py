@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from psycopg import AsyncPipeline
 
@@ -19,7 +19,7 @@ from threadkeep.postgres import setup as tables
 from threadkeep.postgres.aconnections import AsyncConnections, AsyncResource, connecting
 from threadkeep.postgres.connections import PoolConfig
 
-__all__ = ["AsyncPostgresSaver"]
+__all__ = ["AsyncPostgresSaver", "AsyncShallowPostgresSaver"]
 
 T = TypeVar("T")
 _OWNER = "AsyncPostgresSaver"
@@ -128,3 +128,9 @@ class AsyncPostgresSaver(PlannedSaver):
         )
         self._operations.learn(threads)
         return news
+
+
+class AsyncShallowPostgresSaver(AsyncPostgresSaver):
+    """As `ShallowPostgresSaver`, for the tasks of one event loop."""
+
+    keeps_history: ClassVar[bool] = False

@@ -60,7 +60,7 @@ class Operations:
         storage = yield from self._ready(codec)
         session = Session(storage, writing=True)
         news = yield from session.run(commit.plan())
-        return news, session.learned()
+        return news, session.learned(news)
 
     def foretell(self, commit: Commit) -> Foretold | None:
         """What a commit will store if nobody else changed its thread; None where too little is known."""

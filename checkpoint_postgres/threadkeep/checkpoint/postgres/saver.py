@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from psycopg import Pipeline
 
@@ -19,7 +19,7 @@ from threadkeep.checkpoint.serde.base import SerializerProtocol
 from threadkeep.postgres import setup as tables
 from threadkeep.postgres.connections import Connections, PoolConfig, Resource, connecting
 
-__all__ = ["PostgresSaver"]
+__all__ = ["PostgresSaver", "ShallowPostgresSaver"]
 
 T = TypeVar("T")
 
@@ -128,3 +128,14 @@ class PostgresSaver(PlannedSaver):
 
     async def _astore(self, commit: Commit) -> list[Learned]:
         return await asyncio.to_thread(self._store, commit)
+
+
+class ShallowPostgresSaver(PostgresSaver):
+    """As `PostgresSaver`, but of each namespace only the newest checkpoint is kept, with its writes.
+
+    A config with the id of an older checkpoint means the newest. What a checkpoint no longer uses is deleted
+    in the transaction that stores it, and so are the namespaces of subgraphs whose step is over. A checkpoint
+    that comes after a newer one of another run is not kept, with a `ConcurrentUpdateWarning`, or refused.
+    """
+
+    keeps_history: ClassVar[bool] = False

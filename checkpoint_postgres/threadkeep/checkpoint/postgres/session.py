@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.foretold import Foretold, KnownThread
-from threadkeep.checkpoint.objects import NODE_TAG, Blob, blob_size
+from threadkeep.checkpoint.memo import Learned
+from threadkeep.checkpoint.objects import NODE_TAG, Blob, Range, blob_size
 from threadkeep.checkpoint.postgres import sql
 from threadkeep.checkpoint.postgres.names import (
     checked_id,
@@ -62,7 +63,6 @@ class Session:
         """The checkpoint that came with its thread."""
         self._writes: dict[tuple[int, str, str], list[WritesRow]] = {}
         """The writes that came with their checkpoints."""
-        self._names: dict[int, str] = {}
         self._changed: dict[int, int] = {}
         """Threads that are locked, with the number of their next object."""
         self._rows: dict[int, tuple[ThreadRow, int]] = {}
@@ -90,21 +90,21 @@ class Session:
                 yield [self._sql.tell(sql.CHANGED, next, no) for no, next in sorted(self._changed.items())]
             return cast("T", stop.value)
 
-    def learned(self) -> dict[str, KnownThread]:
+    def learned(self, news: Sequence[Learned]) -> dict[str, KnownThread]:
         """What is true of the threads once the transaction of a commit is committed."""
-        if not self._learnable:
+        if not self._learnable and any(each.rows is None for each in news):
             return {}
-        return {
-            self._names[no]: KnownThread(
-                row._replace(next=self._changed[no]), change + 1, self._heads.get(no, {})
-            )
-            for no, (row, change) in self._rows.items()
-            if no in self._changed
-        }
+        found = {}
+        for each in news:
+            row, change = self._rows[each.no]
+            row = row._replace(next=self._changed[each.no], epoch=each.epoch)
+            heads = self._heads.get(each.no, {})
+            found[each.thread_id] = KnownThread(row, change + 1, heads, each.rows)
+        return found
 
     def store(self, commit: Foretold) -> Statement:
         """The statement that stores a foretold commit; it gives no row if the thread is not as known."""
-        row, change, _ = commit.known
+        row, change, _, rows = commit.known
         points, writes, objects = commit.points, commit.writes, commit.objects
         spaces, ns, ids, parents, metas, bodies = self._point_columns(points, commit.metadata)
         w_space, w_id, w_key, w_task, w_body = self._write_columns(writes)
@@ -116,7 +116,14 @@ class Session:
             "p_body": bodies, "w_space": w_space, "w_id": w_id, "w_key": w_key, "w_task": w_task,
             "w_body": w_body, "o_place": places, "o_tag": tags, "o_body": data,
         }  # fmt: skip
-        return self._sql.ask(sql.COMMIT, *())._replace(parameters=parameters)
+        if rows is None:
+            return self._sql.ask(sql.COMMIT)._replace(parameters=parameters)
+        firsts, lasts = _bounds(commit.gone)
+        parameters |= {
+            "epoch": commit.epoch, "d_space": [key_of(ns) for ns, _ in commit.dropped],
+            "d_id": [checked_id(id) for _, id in commit.dropped], "d_first": firsts, "d_last": lasts,
+        }  # fmt: skip
+        return self._sql.ask(sql.COMMIT_SHALLOW)._replace(parameters=parameters)
 
     def _find_thread(self, it: ask.FindThread) -> Steps[ThreadRow | None]:
         key = key_of(it.thread_id)
@@ -134,7 +141,7 @@ class Session:
         no, epoch, grave, next, change = rows[0]
         head = unescape(heads[0][0]) if heads else None
         row = ThreadRow(no, epoch, grave, next, head, it.ns)
-        self._names[no], self._epochs[no], self._rows[no] = it.thread_id, epoch, (row, change)
+        self._epochs[no], self._rows[no] = epoch, (row, change)
         if it.ns is not None:
             self._heads.setdefault(no, {})[it.ns] = head
         if self._writing:
@@ -299,10 +306,8 @@ class Session:
         yield [self._sql.tell(sql.ADD_OBJECTS, it.no, it.first, *self._object_columns(it.blobs))]
 
     def _read_objects(self, it: ask.ReadObjects) -> Steps[dict[int, Blob]]:
-        firsts = [first for first, _ in it.ranges]
-        lasts = [first + count - 1 for first, count in it.ranges]
         (rows,) = yield [
-            self._sql.ask(sql.OBJECTS_BETWEEN, firsts, lasts, it.no, it.no, self._epochs.get(it.no))
+            self._sql.ask(sql.OBJECTS_BETWEEN, *_bounds(it.ranges), it.no, it.no, self._epochs.get(it.no))
         ]
         found: dict[int, Blob] = {n: body if tag is None else (tag, body) for n, tag, body in rows}
         if len(found) < sum(count for _, count in it.ranges) and not self._writing:
@@ -364,9 +369,7 @@ class Session:
         yield [self._sql.tell(sql.DROP_POINTS, *gone), self._sql.tell(sql.DROP_WRITES, *gone)]
 
     def _drop_objects(self, it: ask.DropObjects) -> Steps[None]:
-        firsts = [first for first, _ in it.ranges]
-        lasts = [first + count - 1 for first, count in it.ranges]
-        yield [self._sql.tell(sql.DROP_OBJECTS, firsts, lasts, it.no)]
+        yield [self._sql.tell(sql.DROP_OBJECTS, *_bounds(it.ranges), it.no)]
 
     def _touch(self, it: ask.Touch) -> Steps[int]:
         self._learnable = False
@@ -385,3 +388,8 @@ class Session:
         numbers = self._sql.ask(sql.COPY_NEXT, it.source, it.target)
         *_, ((next,),) = yield [*(self._sql.tell(copy, it.target, it.source) for copy in copies), numbers]
         self._changed[it.target] = next
+
+
+def _bounds(ranges: Sequence[Range]) -> tuple[list[int], list[int]]:
+    """First and last number of each range."""
+    return [first for first, _ in ranges], [first + count - 1 for first, count in ranges]

@@ -102,6 +102,27 @@ COMMIT = """
     )
     SELECT no FROM thread"""
 
+COMMIT_SHALLOW = COMMIT.replace(
+    "change = change + 1,", "change = change + 1, epoch = %(epoch)b::bigint,"
+).replace(
+    """
+    SELECT no FROM thread""",
+    """, no_points AS (
+        DELETE FROM {point} AS old USING thread,
+            unnest(%(d_space)b::bytea[], %(d_id)b::text[]) AS gone (space, id)
+        WHERE old.no = thread.no AND old.space = gone.space AND old.id = gone.id COLLATE "C"
+    ), no_writes AS (
+        DELETE FROM {write} AS old USING thread,
+            unnest(%(d_space)b::bytea[], %(d_id)b::text[]) AS gone (space, id)
+        WHERE old.no = thread.no AND old.space = gone.space AND old.id = gone.id COLLATE "C"
+    ), no_objects AS (
+        DELETE FROM {object} AS old USING thread,
+            unnest(%(d_first)b::bigint[], %(d_last)b::bigint[]) AS part (first, last)
+        WHERE old.no = thread.no AND old.n BETWEEN part.first AND part.last
+    )
+    SELECT no FROM thread""",
+)
+
 OBJECTS_AT = "SELECT place, n FROM {object} WHERE no = %b AND place = ANY(%b::bytea[])"
 # Nothing if the thread began a new epoch since its row was read: a number may then be another object's.
 OBJECTS_BETWEEN = """
@@ -182,10 +203,9 @@ COPY_NEXT = """
     UPDATE {thread} SET next = (SELECT next FROM {thread} WHERE no = %b) WHERE no = %b RETURNING next"""
 
 ALL = [
-    HASH_KEY, FIND_THREAD, LOCK_THREAD, HEAD_BY_KEY, ADD_THREAD, CHANGED, HEAD,
-    NEWEST_POINT, READ_POINT, FIND_NEWEST, FIND_POINT, HAS_CHILD, READ_WRITES, READ_TASK,
-    SET_WRITES, ADD_POINTS, ADD_WRITES,
-    ADD_OBJECTS, COMMIT, OBJECTS_AT, OBJECTS_BETWEEN, THREADS, THREADS_OF_RUNS, POINT_ROWS, WRITE_ROWS,
-    STALE, NUMBERS, DROP_POINTS, DROP_WRITES, DROP_OBJECTS, DROP_ALL_POINTS, DROP_ALL_WRITES,
+    HASH_KEY, FIND_THREAD, LOCK_THREAD, HEAD_BY_KEY, ADD_THREAD, CHANGED, HEAD, NEWEST_POINT, READ_POINT,
+    FIND_NEWEST, FIND_POINT, HAS_CHILD, READ_WRITES, READ_TASK, SET_WRITES, ADD_POINTS, ADD_WRITES,
+    ADD_OBJECTS, COMMIT, COMMIT_SHALLOW, OBJECTS_AT, OBJECTS_BETWEEN, THREADS, THREADS_OF_RUNS, POINT_ROWS,
+    WRITE_ROWS, STALE, NUMBERS, DROP_POINTS, DROP_WRITES, DROP_OBJECTS, DROP_ALL_POINTS, DROP_ALL_WRITES,
     DROP_ALL_OBJECTS, SWEEP, TOUCH, BURY, COPY_POINTS, COPY_WRITES, COPY_OBJECTS, COPY_NEXT, *PAGES.values(),
 ]  # fmt: skip

@@ -5,9 +5,9 @@ them down, `join` reads them.
 """
 
 from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_data, blob_size
-from threadkeep.checkpoint.objects.cut import Cutter, ListMemo, ListTree, Tree
+from threadkeep.checkpoint.objects.cut import Cutter, ListMemo, ListTree, Tree, rebased
 from threadkeep.checkpoint.objects.fingerprint import fingerprint
-from threadkeep.checkpoint.objects.join import Range, join, missing, needs
+from threadkeep.checkpoint.objects.join import Range, join, minus, missing, needs
 from threadkeep.checkpoint.objects.nodes import NODE_TAG, Node, inherit
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "fingerprint",
     "inherit",
     "join",
+    "minus",
     "missing",
     "needs",
+    "rebased",
 ]

@@ -5,7 +5,7 @@ Only exact lists and dicts with string keys are cut, at most two levels deep; ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_size
@@ -24,10 +24,11 @@ from threadkeep.checkpoint.objects.nodes import (
     note_dict,
     note_list,
     note_whole,
+    opened,
     truncate,
 )
 
-__all__ = ["Cutter", "DictTree", "ListMemo", "ListTree", "RememberedList", "Tree", "Whole"]
+__all__ = ["Cutter", "DictTree", "ListMemo", "ListTree", "RememberedList", "Tree", "Whole", "rebased"]
 
 INLINE_MAX = 200
 """Bytes of a value that is not worth an object."""
@@ -141,6 +142,24 @@ class ListTree:
     def memo(self, codec: Codec) -> ListMemo | None:
         """What to remember, once encoded; None if not worth it."""
         return ListMemo(self.runs, self.pieces, codec) if self.runs is not None and self.pieces else None
+
+
+def rebased(tree: ListTree, objects: Mapping[int, Blob]) -> ListTree:
+    """The same list, all of whose pieces are new leaves. `objects` holds those of its base."""
+    whole = ListTree((), [*_leaves(tree.base, objects), *tree.leaves])
+    whole.tail, whole.tail_count, whole.runs = tree.tail, tree.tail_count, tree.runs
+    return whole
+
+
+def _leaves(pieces: Iterable[int], objects: Mapping[int, Blob]) -> Iterator[tuple[Blob, int]]:
+    pairs = iter(pieces)
+    for n, count in zip(pairs, pairs, strict=True):
+        if n < 0:
+            yield from _leaves(opened(objects[-n]), objects)
+        elif count < 0:
+            yield objects[n], -count
+        else:
+            yield from ((objects[i], 0) for i in range(n, n + count))
 
 
 class DictTree(NamedTuple):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, cast
 
-import ormsgpack
-
-from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_data
+from threadkeep.checkpoint.objects.codec import Blob, Codec
 from threadkeep.checkpoint.objects.cut import RememberedList
-from threadkeep.checkpoint.objects.nodes import Node
+from threadkeep.checkpoint.objects.nodes import Node, opened
 
-__all__ = ["Range", "join", "missing", "needs"]
+__all__ = ["Range", "join", "minus", "missing", "needs"]
 
 Range = tuple[int, int]
 """First number and count."""
@@ -49,7 +48,7 @@ def _follow(
     for n in numbers:
         ranges.append((n, 1))
         if n in objects:
-            todo.append(_opened(objects[n]))
+            todo.append(opened(objects[n]))
         else:
             closed.append(n)
 
@@ -64,7 +63,7 @@ def _needs_of_pieces(
         else:
             ranges.append((-n, 1))
             if -n in objects:
-                _needs_of_pieces(_opened(objects[-n]), ranges, closed, objects)
+                _needs_of_pieces(opened(objects[-n]), ranges, closed, objects)
             else:
                 closed.append(-n)
 
@@ -81,6 +80,23 @@ def missing(ranges: Iterable[Range], objects: Mapping[int, Blob]) -> list[Range]
         else:
             merged.append((first, count))
     return merged
+
+
+def minus(ranges: Iterable[Range], others: Sequence[Range]) -> list[Range]:
+    """The parts of ranges that are in none of the others; those are merged, and all are in order."""
+    firsts = [first for first, _ in others]
+    left: list[Range] = []
+    for first, count in ranges:
+        end = first + count
+        for other, size in others[max(0, bisect_right(firsts, first) - 1) :]:
+            if other >= end:
+                break
+            if other > first:
+                left.append((first, other - first))
+            first = max(first, other + size)
+        if first < end:
+            left.append((first, end - first))
+    return left
 
 
 def join(node: Node, objects: Mapping[int, Blob], codec: Codec) -> Any:
@@ -100,10 +116,10 @@ def join(node: Node, objects: Mapping[int, Blob], codec: Codec) -> Any:
     if form == 2:
         return {key: join(child, objects, codec) for key, child in zip(node[1], node[2], strict=True)}
     if form == 3:
-        return join(_opened(objects[node[1]]), objects, codec)
+        return join(opened(objects[node[1]]), objects, codec)
     merged: dict[str, Any] = {}
     for n in node[1]:
-        merged.update(join(_opened(objects[n]), objects, codec))
+        merged.update(join(opened(objects[n]), objects, codec))
     return merged
 
 
@@ -119,7 +135,7 @@ def _add_pieces(pieces: Iterable[int], objects: Mapping[int, Blob], codec: Codec
     pairs = iter(pieces)
     for n, count in zip(pairs, pairs, strict=True):
         if n < 0:
-            _add_pieces(_opened(objects[-n]), objects, codec, values)
+            _add_pieces(opened(objects[-n]), objects, codec, values)
         elif count < 0:
             values += codec.load_run(-count, (cast("bytes", objects[n]),))
         elif codec.joinable:
@@ -127,7 +143,3 @@ def _add_pieces(pieces: Iterable[int], objects: Mapping[int, Blob], codec: Codec
             values += codec.load_elements(cast("Sequence[bytes]", parts))
         else:
             values += [codec.load(objects[i]) for i in range(n, n + count)]
-
-
-def _opened(blob: Blob) -> Any:
-    return ormsgpack.unpackb(blob_data(blob))

@@ -24,7 +24,7 @@ from typing import Any
 
 import ormsgpack
 
-from threadkeep.checkpoint.objects.codec import Blob
+from threadkeep.checkpoint.objects.codec import Blob, blob_data
 
 __all__ = [
     "NODE_TAG",
@@ -35,6 +35,7 @@ __all__ = [
     "note_dict",
     "note_list",
     "note_whole",
+    "opened",
     "truncate",
 ]
 
@@ -110,6 +111,11 @@ def _pack_dict(keys: list[str], nodes: list[Node]) -> bytes:
 
 def _chunks(count: int) -> Iterator[tuple[int, int]]:
     return ((i, i + _DICT_CHUNK) for i in range(0, count, _DICT_CHUNK))
+
+
+def opened(blob: Blob) -> Any:
+    """The node or pieces that an object holds."""
+    return ormsgpack.unpackb(blob_data(blob))
 
 
 def inherit(node: Node, number: Number) -> Node:
