@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -296,3 +299,14 @@ def test_a_sweeper_that_fails_says_so() -> None:
     with pytest.raises(RuntimeError, match="no clock"):
         store.start_ttl_sweeper().result(timeout=10)
     assert store.stop_ttl_sweeper(timeout=10)
+
+
+def test_a_store_without_an_index_does_not_load_numpy(tmp_path: Path) -> None:
+    program = (
+        "import sys; from threadkeep.store.memory import InMemoryStore; store = InMemoryStore()\n"
+        "store.put(('u',), 'k', {'text': 'some words'}); store.search(('u',), query='words', mode='lexical')\n"
+        f"store.save({str(tmp_path / 'memory')!r}); store.load({str(tmp_path / 'memory')!r})\n"
+        "print(len(store.search(())), 'numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n"

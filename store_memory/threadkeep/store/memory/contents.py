@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from threadkeep.store.base import Namespace, SearchOp
 from threadkeep.store.filter import And, predicate
@@ -18,8 +18,10 @@ from threadkeep.store.filter import Node as Filter
 from threadkeep.store.lexical import fuse, fused_depth
 from threadkeep.store.memory.equals import EqualFields
 from threadkeep.store.memory.items import Items, Node, Record
-from threadkeep.store.memory.vectors import Floats, Part, Vectors
 from threadkeep.store.memory.words import Words
+
+if TYPE_CHECKING:
+    from threadkeep.store.memory.vectors import Floats, Part, Vectors
 
 GATHERED_SHARE = 8
 """Rows are gathered where they are less than so small a part of all: a gathered row costs five times one that

@@ -13,16 +13,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threadkeep.checkpoint.serde.base import SerializerProtocol
 from threadkeep.errors import ForeignFileError, SchemaVersionError, StorageError
 from threadkeep.store.base import PutOp, validate_op_namespace
 from threadkeep.store.memory.items import Record
-from threadkeep.store.memory.vectors import Floats
 from threadkeep.store.values import own
+
+if TYPE_CHECKING:
+    from threadkeep.store.memory.vectors import Floats
 
 MAGIC = b"threadkeep store"
 VERSION = 1
@@ -97,16 +97,20 @@ def _plain(record: Record) -> list[Any]:
 
 
 def _saved(found: Any) -> Saved:
-    matrix, distance = found["vectors"], found["distance"]
-    if matrix is not None:
-        _check(isinstance(matrix, np.ndarray) and matrix.dtype == np.float32 and matrix.ndim == 2, "vectors")
-        _check(bool(np.isfinite(matrix).all()), "vectors")
-        matrix = np.ascontiguousarray(matrix)
+    matrix = None if found["vectors"] is None else _matrix(found["vectors"])
     items = [_record(item) for item in found["items"]]
     _check(len({(record.namespace, record.key) for record in items}) == len(items), "items twice")
     rows = [row for record in items for row in record.rows.values()]
     _check(sorted(rows) == list(range(0 if matrix is None else len(matrix))), "rows")
-    return Saved(distance, items, matrix)
+    return Saved(found["distance"], items, matrix)
+
+
+def _matrix(found: Any) -> Floats:
+    import numpy as np
+
+    _check(isinstance(found, np.ndarray) and found.dtype == np.float32 and found.ndim == 2, "vectors")
+    _check(bool(np.isfinite(found).all()), "vectors")
+    return np.ascontiguousarray(found)
 
 
 def _record(item: Any) -> Record:

@@ -10,9 +10,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from threadkeep.checkpoint.serde.base import SerializerProtocol
 from threadkeep.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -39,12 +37,16 @@ from threadkeep.store.filter import parse
 from threadkeep.store.memory import file
 from threadkeep.store.memory.contents import Contents, Search
 from threadkeep.store.memory.items import Record
-from threadkeep.store.memory.vectors import Floats, Vectors
 from threadkeep.store.namespaces import listed
 from threadkeep.store.sweeper import Sweeper, sweep_minutes
 from threadkeep.store.texts import check_vectors, fields_of, text_hash, texts_of
 from threadkeep.store.values import own
 
+if TYPE_CHECKING:
+    from threadkeep.store.memory.vectors import Floats, Vectors
+
+BEFORE = datetime.min
+"""The time of what is not written yet."""
 SWEPT_AT_ONCE = 1000
 """Expired items that are deleted before other threads have their turn."""
 
@@ -68,10 +70,9 @@ class _Wanted:
 
 
 class _Draft(NamedTuple):
-    """A checked put: a private copy of the value (None: delete) and the texts to embed by their hash."""
+    """A checked put: what to keep (None: delete) and the texts to embed by their hash."""
 
-    op: PutOp
-    value: dict[str, Any] | None
+    record: Record | None
     texts: dict[bytes, str]
 
 
@@ -191,7 +192,7 @@ class InMemoryStore(BaseStore):
         """As the batch of one put, in a third of the time (7 µs)."""
         copy = own(value)
         with self._lock:
-            self._put(Record(namespace, key, copy, now := self._time(), now))
+            self._put(Record(namespace, key, copy, BEFORE, BEFORE), self._time(), {})
 
     def _embed(self, wanted: _Wanted) -> None:
         assert self.embeddings is not None
@@ -231,12 +232,13 @@ class InMemoryStore(BaseStore):
 
     def _draft(self, op: PutOp) -> _Draft:
         if op.value is None:
-            return _Draft(op, None, {})
-        value = own(op.value)
+            return _Draft(None, {})
+        record = Record(op.namespace, op.key, own(op.value), BEFORE, BEFORE)
+        record.ttl, record.words = op.ttl, op.index is not False
         if self.embeddings is None:
-            return _Draft(op, value, {})
-        texts = texts_of(value, op.index, self._fields)
-        return _Draft(op, value, {text_hash(found.text): found.text for found in texts})
+            return _Draft(record, {})
+        texts = texts_of(record.value, op.index, self._fields)
+        return _Draft(record, {text_hash(found.text): found.text for found in texts})
 
     def _wanted(self, batch: _Batch) -> _Wanted:
         """The texts that have no vector yet, neither in this batch nor in the item that is overwritten."""
@@ -265,7 +267,7 @@ class InMemoryStore(BaseStore):
             made = rows.matrix(wanted.text_vectors)
             start = len(batch.made)
             batch.made.update((name, start + place) for place, name in enumerate(wanted.texts))
-            batch.matrix = made if batch.matrix is None else np.concatenate([batch.matrix, made])
+            batch.matrix = made if batch.matrix is None else rows.joined(batch.matrix, made)
         check_vectors(wanted.query_vectors, wanted.queries, rows.dims)
         for query, vector in zip(wanted.queries, wanted.query_vectors, strict=True):
             batch.queries[query] = rows.query(vector)
@@ -284,7 +286,7 @@ class InMemoryStore(BaseStore):
         with self._lock:
             items, places = file.numbered(self._contents.items)
             rows = self._contents.vectors
-            matrix = None if rows is None else rows.at(np.array(places, dtype=np.intp)).copy()
+            matrix = None if rows is None else rows.part(places).matrix.copy()
         saved = file.Saved(None if rows is None else rows.distance, items, matrix)
         file.save(Path(path), saved, serde or JsonPlusSerializer())
 
@@ -356,34 +358,32 @@ class InMemoryStore(BaseStore):
 
     def _write(self, batch: _Batch, now: datetime) -> None:
         owners: list[tuple[Record, bytes]] = []
-        for (namespace, key), draft in batch.drafts.items():
-            if draft.value is None:
+        for (namespace, key), (record, texts) in batch.drafts.items():
+            if record is None:
                 self._delete(self._contents.items.get(namespace, key))
                 continue
-            record = Record(namespace, key, draft.value, now, now)
-            record.words = draft.op.index is not False
-            if draft.op.ttl is not None:
-                record.ttl, record.expires_at = draft.op.ttl, expires(now, draft.op.ttl)
-            self._put(record, draft.texts)
-            if draft.texts:
-                owners += [(record, name) for name in draft.texts if name not in record.rows]
+            self._put(record, now, texts)
+            if texts:
+                owners += [(record, name) for name in texts if name not in record.rows]
         if owners:
             assert batch.matrix is not None
             places = [batch.made[name] for _, name in owners]
             in_place = places == list(range(len(batch.matrix)))
             self._contents.attach(batch.matrix if in_place else batch.matrix[places], owners)
 
-    def _put(self, record: Record, texts: Mapping[bytes, str] | None = None) -> None:
+    def _put(self, record: Record, now: datetime, texts: Mapping[bytes, str]) -> None:
         """Keeps *record*. An item that has not expired keeps its creation, unchanged texts their vectors."""
+        record.created_at = record.updated_at = now
         old = self._contents.items.get(record.namespace, record.key)
         if old is not None:
-            if not expired(old.expires_at, record.updated_at):
+            if not expired(old.expires_at, now):
                 record.created_at = old.created_at
             if old.expires_at is not None:
                 del self._mortal[old]
             if texts and old.rows:
                 record.rows = {name: old.rows[name] for name in texts if name in old.rows}
-        if record.expires_at is not None:
+        if record.ttl is not None:
+            record.expires_at = expires(now, record.ttl)
             self._mortal[record] = None
         self._contents.put(record, old)
 
@@ -419,6 +419,8 @@ class InMemoryStore(BaseStore):
 
 
 def _vectors(index: MemoryIndexConfig | IndexConfig) -> Vectors[Record]:
+    from threadkeep.store.memory.vectors import Vectors  # NumPy: 0.1 s that a store without an index spares
+
     if "dims" not in index or "embed" not in index:
         raise ValueError('index needs "dims", the length of the vectors, and "embed", what makes them')
     return Vectors(index["dims"], str(index.get("distance_type", "cosine")))

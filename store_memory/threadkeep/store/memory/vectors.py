@@ -104,6 +104,11 @@ class Vectors(Generic[Owner]):
             raise InvalidOpError(f"The embedding made a vector that is not of float32: {error}") from error
         return np.frombuffer(packed, dtype=np.float32).reshape(-1, self.dims)
 
+    @staticmethod
+    def joined(first: Floats, second: Floats) -> Floats:
+        """The rows of both."""
+        return np.concatenate([first, second])
+
     def add(self, matrix: Floats, owners: Sequence[Owner]) -> list[int]:
         """The numbers of the new rows, one for each row of *matrix* (as `matrix` made it)."""
         reused = min(len(self._free), len(owners))
