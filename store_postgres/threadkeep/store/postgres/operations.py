@@ -132,6 +132,7 @@ class Operations:
         self._load = json.loads if deserializer is None else lambda body: deserializer(body.encode())
         self._quoted: dict[str, bytes] = {}
         self._checked = False
+        self._put = sql.PUT
 
     def ask(self, template: str, parameters: Any) -> Statement:
         """A statement that gives rows."""
@@ -152,12 +153,13 @@ class Operations:
     def _ready(self) -> Steps[None]:
         """Asks for the version of the tables, the first time."""
         if not self._checked:
-            (applied,) = yield [self.ask(ledger.STATE, (ITEMS.name,))]
+            applied, of_vectors = yield [self.ask(ledger.STATE, (each.name,)) for each in (ITEMS, VECTORS)]
             ledger.check(ITEMS, self.schema, applied)
             if self.recall is not None:
-                (applied,) = yield [self.ask(ledger.STATE, (VECTORS.name,))]
-                ledger.check(VECTORS, self.schema, applied)
+                ledger.check(VECTORS, self.schema, of_vectors)
                 yield from self.recall.ready(self.ask)
+            elif of_vectors:
+                self._put = sql.PUT_WITHOUT_INDEX
             self._checked = True
 
     def run(
@@ -318,7 +320,7 @@ class Operations:
         gone = [place for place, put in sorted(batch.writes.items(), key=_place) if put is None]
         if puts:
             yield self.tell(
-                sql.PUT,
+                self._put,
                 {
                     "ns": [ns for ns, _, _ in puts],
                     "key": [key for _, key, _ in puts],

@@ -37,6 +37,12 @@ PUT = complete("""
     ON CONFLICT (ns, key) DO UPDATE SET body = excluded.body, value = excluded.value, words = excluded.words,
         created = CASE WHEN item.expires <= excluded.updated THEN excluded.created ELSE item.created END,
         updated = excluded.updated, ttl = excluded.ttl, expires = excluded.expires""")
+# By a store without an index where others have one: what they embedded is no longer the item.
+PUT_WITHOUT_INDEX = """
+    WITH stale AS (DELETE FROM {vector} AS v USING {item} AS item,
+        unnest(%(ns)b::text[], %(key)b::text[]) AS asked (ns, key)
+        WHERE item.ns = asked.ns COLLATE "C" AND item.key = asked.key COLLATE "C" AND v.item = item.no)
+    <put>""".replace("<put>", PUT)
 DELETE = """
     DELETE FROM {item} AS item USING unnest(%(ns)b::text[], %(key)b::text[]) AS gone (ns, key)
     WHERE item.ns = gone.ns COLLATE "C" AND item.key = gone.key COLLATE "C" """
