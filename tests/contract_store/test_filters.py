@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.contract_store.backends import BACKENDS, Backend, Store, opened
-from threadkeep.store.base import InvalidFilterError, PutOp
+from threadkeep.store.base import InvalidFilterError, PutOp, SearchOp
 from threadkeep.store.filter import matches, parse
 
 NS = ("n",)
@@ -226,23 +226,32 @@ FILTERS: st.SearchStrategy[dict[str, Any]] = st.recursive(
 )
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: f"{backend.name}-{backend.colour}")
-@settings(max_examples=60)
-@given(
-    values=st.lists(st.dictionaries(NAMES, JSON, max_size=3), min_size=1, max_size=8),
-    asked=st.lists(FILTERS, min_size=1, max_size=6),
-)
-def test_random_filters_find_what_the_reference_evaluator_finds(
-    backend: Backend, values: list[dict[str, Any]], asked: list[dict[str, Any]]
-) -> None:
-    async def compare(folder: str) -> None:
-        async with opened(backend, Path(folder) / "store.db") as store:
-            await store.batch([PutOp(NS, str(n), value) for n, value in enumerate(values)])
-            for filter in asked:
-                tree = parse(filter)
-                expected = {str(n) for n, value in enumerate(values) if matches(tree, value)}
-                found = {item.key for item in await store.search(NS, filter=filter, limit=100)}
-                assert found == expected, filter
+async def compare(store: Store, home: str, values: list[dict[str, Any]], asked: list[dict[str, Any]]) -> None:
+    """Puts the values and asks every filter of them."""
+    await store.batch([PutOp((home,), str(n), value) for n, value in enumerate(values)])
+    results = await store.batch([SearchOp((home,), filter, limit=100) for filter in asked])
+    for filter, found in zip(asked, results, strict=True):
+        tree = parse(filter)
+        expected = {str(n) for n, value in enumerate(values) if matches(tree, value)}
+        assert {item.key for item in found} == expected, filter
 
-    with TemporaryDirectory() as folder:
-        asyncio.run(compare(folder))
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: f"{backend.name}-{backend.colour}")
+def test_random_filters_find_what_the_reference_evaluator_finds(backend: Backend, tmp_path: Path) -> None:
+    homes = (f"n{n}" for n in count())
+
+    @settings(max_examples=100)
+    @given(
+        values=st.lists(st.dictionaries(NAMES, JSON, max_size=3), min_size=1, max_size=8),
+        asked=st.lists(FILTERS, min_size=1, max_size=6),
+    )
+    def run(values: list[dict[str, Any]], asked: list[dict[str, Any]]) -> None:
+        runner.run(compare(store, next(homes), values, asked))
+
+    with asyncio.Runner() as runner:
+        opening = opened(backend, tmp_path / "store.db")
+        store = runner.run(opening.__aenter__())
+        try:
+            run()
+        finally:
+            runner.run(opening.__aexit__(None, None, None))

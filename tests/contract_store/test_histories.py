@@ -240,5 +240,5 @@ def similarity(text: str, query: str) -> float:
 def test_random_histories_go_as_in_the_model(backend: Backend) -> None:
     case = type("History", (History,), {"backend": backend})
     run_state_machine_as_test(
-        case, settings=settings(max_examples=12, stateful_step_count=30, derandomize=True, deadline=None)
+        case, settings=settings(max_examples=8, stateful_step_count=30, derandomize=True, deadline=None)
     )
