@@ -13,14 +13,18 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from typing_extensions import TypedDict
 
-from threadkeep.checkpoint.base import CheckpointTuple, SavePoint, SaveWrites
+from threadkeep.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, SavePoint, SaveWrites
+from threadkeep.checkpoint.postgres import PostgresSaver
+from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
 from threadkeep.checkpoint.sqlite import SqliteSaver
+from threadkeep.checkpoint.sqlite.aio import AsyncSqliteSaver
 from threadkeep.config import RunnableConfig
 from threadkeep.graph import END, START, StateGraph
 from threadkeep.runtime import Runtime, get_runtime
@@ -53,6 +57,10 @@ class Orders(NamedTuple):
     kill_at: int | None
     statements: bool = False
     """Statements of SQLite are effects too."""
+    own_colour: bool = False
+    """Whether an async program has an async saver, not the sync one."""
+    postgres: str = ""
+    """The address of a database, in which the folder has a schema; else a file in the folder is used."""
 
 
 class Killer:
@@ -71,36 +79,48 @@ class Killer:
             self._count += 1
 
 
-class KilledSaver(SqliteSaver):
+class Killed(BaseCheckpointSaver[int]):
     """A saver whose every operation is two effects: before it and after it."""
 
-    def __init__(self, conn: sqlite3.Connection, killer: Killer, statements: bool) -> None:
-        super().__init__(conn)
-        self._killer = killer
-        if statements:
-            conn.set_trace_callback(killer.effect)
+    killer: Killer
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        self._killer.effect("load")
+        self.killer.effect("load")
         found = super().get_tuple(config)
-        self._killer.effect("loaded")
+        self.killer.effect("loaded")
         return found
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        self._killer.effect("load")
+        self.killer.effect("load")
         found = await super().aget_tuple(config)
-        self._killer.effect("loaded")
+        self.killer.effect("loaded")
         return found
 
     def commit(self, ops: Sequence[SavePoint | SaveWrites]) -> None:
-        self._killer.effect("save")
+        self.killer.effect("save")
         super().commit(ops)
-        self._killer.effect("saved")
+        self.killer.effect("saved")
 
     async def acommit(self, ops: Sequence[SavePoint | SaveWrites]) -> None:
-        self._killer.effect("save")
+        self.killer.effect("save")
         await super().acommit(ops)
-        self._killer.effect("saved")
+        self.killer.effect("saved")
+
+
+class KilledSqlite(Killed, SqliteSaver):
+    pass
+
+
+class KilledAsyncSqlite(Killed, AsyncSqliteSaver):
+    pass
+
+
+class KilledPostgres(Killed, PostgresSaver):
+    pass
+
+
+class KilledAsyncPostgres(Killed, AsyncPostgresSaver):
+    pass
 
 
 class Journal:
@@ -126,7 +146,7 @@ class Journal:
 class Program:
     """The graph: parallel nodes, `Send`s, a subgraph that asks, a graph that is called inside a node."""
 
-    def __init__(self, orders: Orders, killer: Killer, saver: SqliteSaver | None) -> None:
+    def __init__(self, orders: Orders, killer: Killer, saver: BaseCheckpointSaver[int]) -> None:
         self._journal = Journal(orders.folder)
         self._killer = killer
         self._colour = orders.colour
@@ -212,16 +232,55 @@ def database(folder: Path) -> sqlite3.Connection:
     return sqlite3.connect(folder / "threads.db", check_same_thread=False, isolation_level=None)
 
 
+@contextmanager
+def opened(orders: Orders) -> Iterator[KilledSqlite | KilledPostgres]:
+    """A saver for the sync methods, or for both colours."""
+    if orders.postgres:
+        with KilledPostgres.from_conn_string(orders.postgres, schema=orders.folder.name) as saver:
+            saver.setup()
+            yield saver
+    else:
+        conn = database(orders.folder)
+        yield KilledSqlite(conn)
+        conn.close()
+
+
+@asynccontextmanager
+async def aopened(orders: Orders) -> AsyncIterator[KilledAsyncSqlite | KilledAsyncPostgres]:
+    """An async saver."""
+    if orders.postgres:
+        async with KilledAsyncPostgres.from_conn_string(
+            orders.postgres, schema=orders.folder.name
+        ) as postgres:
+            await postgres.setup()
+            yield postgres
+    else:
+        async with KilledAsyncSqlite.from_conn_string(str(orders.folder / "threads.db")) as sqlite:
+            yield sqlite
+
+
 def work_off(orders: Orders) -> None:
     """Bring the thread from wherever it stands to its end, answering what it asks."""
     killer = Killer(orders)
-    saver = KilledSaver(database(orders.folder), killer, orders.statements)
-    graph = Program(orders, killer, saver).graph
-    if orders.colour == "async":
-        asyncio.run(_awork_off(graph, orders.durability))
+    if orders.own_colour:
+        asyncio.run(_awork_off_alone(orders, killer))
         return
-    while (given := _next_input(graph.get_state(THREAD))) is not None:
-        graph.invoke(*given, durability=orders.durability)
+    with opened(orders) as saver:
+        saver.killer = killer
+        if orders.statements and isinstance(saver, SqliteSaver):
+            saver.conn.set_trace_callback(killer.effect)
+        graph = Program(orders, killer, saver).graph
+        if orders.colour == "async":
+            asyncio.run(_awork_off(graph, orders.durability))
+            return
+        while (given := _next_input(graph.get_state(THREAD))) is not None:
+            graph.invoke(*given, durability=orders.durability)
+
+
+async def _awork_off_alone(orders: Orders, killer: Killer) -> None:
+    async with aopened(orders) as saver:
+        saver.killer = killer
+        await _awork_off(Program(orders, killer, saver).graph, orders.durability)
 
 
 async def _awork_off(graph: Any, durability: Durability) -> None:

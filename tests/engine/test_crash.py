@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.engine.crash import THREAD, Colour, Journal, Killer, Orders, Program, database, work_off
-from threadkeep.checkpoint.sqlite import SqliteSaver
+from tests.engine.crash import THREAD, Colour, Journal, Killer, Orders, Program, opened, work_off
+from tests.postgres_server import drop_database, fresh_database
 from threadkeep.types import Durability
 
 SPECIAL = {"__error__", "__interrupt__", "__resume__"}
@@ -45,9 +45,9 @@ class Stored(NamedTuple):
 
 
 def stored(orders: Orders) -> Stored:
-    conn = database(orders.folder)
-    try:
-        saver = SqliteSaver(conn)
+    killer = Killer(orders._replace(kill_at=None))
+    with opened(orders) as saver:
+        saver.killer = killer
         finished, inner = set(), []
         for found in saver.list({"configurable": {"thread_id": "crash"}}):
             finished |= {task for task, channel, _ in found.pending_writes or () if channel not in SPECIAL}
@@ -55,13 +55,11 @@ def stored(orders: Orders) -> Stored:
                 part.partition(":")[0] for part in found.config["configurable"]["checkpoint_ns"].split("|")
             )
             inner.append((ns, found.metadata["step"], found.metadata["source"]))
-        graph = Program(orders, Killer(orders), saver).graph
+        graph = Program(orders, killer, saver).graph
         history = [
             (state.metadata["step"], state.metadata["source"], state.next, state.values)
             for state in graph.get_state_history(THREAD)
         ]
-    finally:
-        conn.close()
     return Stored(finished, history, sorted(inner))
 
 
@@ -94,10 +92,10 @@ def kills(tmp_path: Path, orders: Orders, first: int = 0, step: int = 1) -> Iter
         kill_at += step
 
 
-def undisturbed(tmp_path: Path, colour: Colour, durability: Durability) -> tuple[Orders, Stored]:
+def undisturbed(tmp_path: Path, colour: Colour, durability: Durability, **more: Any) -> tuple[Orders, Stored]:
     folder = tmp_path / "undisturbed"
     folder.mkdir()
-    orders = Orders(folder, colour, durability, None)
+    orders = Orders(folder, colour, durability, None, **more)
     assert run_process(orders) == 0
     found = stored(orders)
     step, source, following, values = found.history[0]
@@ -113,6 +111,40 @@ def test_killed_at_any_effect_a_run_ends_as_if_undisturbed_and_repeats_nothing_s
 ) -> None:
     orders, expected = undisturbed(tmp_path, colour, "sync")
     for killed in kills(tmp_path, orders):
+        journal = Journal(killed.folder)
+        before = journal.lines()
+        finished = stored(killed).finished
+        assert run_process(killed._replace(kill_at=None)) == 0
+        assert_not_repeated(before, journal.lines()[len(before) :], finished)
+        assert stored(killed).history == expected.history
+        assert stored(killed).inner == expected.inner
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """The address of an empty database."""
+    address = fresh_database()
+    yield address
+    drop_database(address)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("colour", "own_colour", "backend", "first"),
+    [
+        ("async", True, "sqlite", 1),
+        ("sync", False, "postgres", 2),
+        ("async", False, "postgres", 3),
+        ("async", True, "postgres", 4),
+    ],
+    ids=["aiosqlite", "postgres-sync", "postgres-async", "aiopostgres"],
+)
+def test_killed_on_other_savers_a_run_ends_as_if_undisturbed_too(
+    tmp_path: Path, postgres: str, colour: Colour, own_colour: bool, backend: str, first: int
+) -> None:
+    more = {"own_colour": own_colour, "postgres": postgres if backend == "postgres" else ""}
+    orders, expected = undisturbed(tmp_path, colour, "sync", **more)
+    for killed in kills(tmp_path, orders, first=first, step=5):
         journal = Journal(killed.folder)
         before = journal.lines()
         finished = stored(killed).finished
