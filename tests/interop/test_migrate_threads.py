@@ -120,3 +120,15 @@ def test_a_step_that_a_crash_left_open_goes_on_as_it_would_have_there(
                 seen(trace, graph)
                 found[lib] = [sorted(runs), trace.lines]
         assert found[OURS] == found[THEIRS]
+
+
+@pytest.mark.parametrize("name", ["pauses", "sends", "nested", "joins", "fails_inside"])
+def test_what_happened_after_the_first_move_follows_with_the_second(name: str, moved: Place) -> None:
+    begun(name, moved)
+    moved.migrate()
+    program = PROGRAMS[name](THEIRS, [])
+    for step in program.after:
+        step(compiled(program, moved.theirs))
+    assert moved.migrate().migrated == 1
+    with moved.ours() as saver:
+        assert stored(saver) == stored(moved.theirs)

@@ -103,6 +103,17 @@ def _migrate_thread(source: Source, saver: PlannedSaver, thread_id: str) -> Thre
         survey.note(point)
     checkpoints = writes = 0
     last: list[SavePoint | SaveWrites] = []
+    if standing.done:
+        # Tasks may have ended since these were stored. What is stored already stays as it is.
+        heads = list({key.ns: key for key in keys[: standing.done]}.values())
+        saver.commit(
+            [
+                op
+                for point in source.read(thread_id, heads)
+                for op in operations(thread_id, point, survey)
+                if isinstance(op, SaveWrites)
+            ]
+        )
     for start in range(standing.done, len(keys), BATCH):
         batch = [
             operations(thread_id, point, survey)
