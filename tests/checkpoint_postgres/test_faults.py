@@ -203,6 +203,15 @@ def test_a_value_beyond_the_limit_is_refused_and_nothing_stored(database: str) -
             with pytest.raises(ValueError, match="at most 10,000"):
                 saver.put(address(), point({"a": "x" * 10_001}), {}, {"a": 1})
         assert [*saver.list(None)] == []
+        config = saver.put(address(), point({"a": 1}), {}, {"a": 1})
+        for large in (["x" * 10_001], [{"b": b"x" * 10_001}], "x" * 10_001):
+            with pytest.raises(ValueError, match="at most 10,000"):
+                saver.put_writes(config, [("a", 2), ("a", large)], "task")
+            with pytest.raises(ValueError, match="at most 10,000"):
+                saver.put(config, point({"a": large}), {}, {"a": 2})
+        (found,) = saver.list(None)
+        assert (found.checkpoint["channel_values"], found.pending_writes) == ({"a": 1}, [])
+        saver.put_writes(config, [("a", ["x" * 6_000, "y" * 6_000])], "task")
 
 
 def test_a_value_of_100_mb_comes_back(database: str) -> None:

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.postgres_server import empty_for, shared_database
 from threadkeep.checkpoint.base import BaseCheckpointSaver
 from threadkeep.checkpoint.memory import InMemorySaver
+from threadkeep.checkpoint.postgres import PostgresSaver
 from threadkeep.checkpoint.sqlite import SqliteSaver
 from threadkeep.config import RunnableConfig
 from threadkeep.graph import START, StateGraph
@@ -257,6 +259,12 @@ def saver_of(kind: str) -> Iterator[BaseCheckpointSaver[int]]:
     if kind == "memory":
         yield InMemorySaver(on_conflict="reject")
         return
+    if kind == "postgres":
+        empty_for(object())
+        with PostgresSaver.from_conn_string(shared_database(), on_conflict="reject") as postgres:
+            postgres.setup()
+            yield postgres
+        return
     with (
         TemporaryDirectory() as folder,
         SqliteSaver.from_conn_string(Path(folder) / "t.db", on_conflict="reject", synchronous="OFF") as saver,
@@ -264,7 +272,7 @@ def saver_of(kind: str) -> Iterator[BaseCheckpointSaver[int]]:
         yield saver
 
 
-@pytest.mark.parametrize(("kind", "examples"), [("memory", 150), ("sqlite", 50)])
+@pytest.mark.parametrize(("kind", "examples"), [("memory", 150), ("sqlite", 50), ("postgres", 30)])
 @pytest.mark.parametrize("durability", ["sync", "async"])
 def test_whatever_happens_to_a_thread_it_stands_where_the_model_stands(
     kind: str, examples: int, durability: Durability
