@@ -59,7 +59,7 @@ class Contents:
             self.vectors.give(record.rows.values(), record)
         if old is not None:
             self._forget(old, record.rows)
-        self.items.put(record)
+        self.items.put(record, old)
         if self._fields:
             self._fields.add(record)
         if self._words is not None:
@@ -83,7 +83,7 @@ class Contents:
         assert self.vectors is not None
         rows = self.vectors.add(matrix, [record for record, _ in owners])
         for (record, text), row in zip(owners, rows, strict=True):
-            record.rows[text] = row
+            record.rows = {**record.rows, text: row}
 
     def search(self, search: Search) -> list[tuple[Record, float | None]]:
         """The page of items that was asked for, with their scores."""

@@ -5,13 +5,14 @@ Knows nothing of vectors' content, queries or time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
 from threadkeep.store.base import Item, Namespace, SearchItem
 
+_NO_ROWS: Mapping[bytes, int] = {}
 _new = object.__new__
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 
@@ -40,8 +41,8 @@ class Record:
         self.updated_at = updated_at
         self.ttl: float | None = None
         self.expires_at: datetime | None = None
-        self.rows: dict[bytes, int] = {}
-        """The rows of its vectors, by the hash of their text."""
+        self.rows = _NO_ROWS
+        """The rows of its vectors, by the hash of their text. Replaced, never changed."""
         self.words: bool = True
         """Whether it is found by words."""
 
@@ -140,16 +141,14 @@ class Items:
         home = self.homes.get(namespace)
         return None if home is None else home.get(key)
 
-    def put(self, record: Record) -> None:
-        """Keeps *record* in the place of the one before."""
-        home = self.homes.get(record.namespace)
-        if home is None:
-            home = self._open(record.namespace)
-        grown = record.key not in home
+    def put(self, record: Record, old: Record | None) -> None:
+        """Keeps *record* in the place of *old*."""
+        namespace = record.namespace
+        home = self._open(namespace) if old is None and namespace not in self.homes else self.homes[namespace]
         home[record.key] = record
-        for node in self._paths[record.namespace]:
+        for node in self._paths[namespace]:
             node.version += 1
-            if grown:
+            if old is None:
                 node.count += 1
 
     def _open(self, namespace: Namespace) -> dict[str, Record]:

@@ -376,7 +376,7 @@ class InMemoryStore(BaseStore):
         record.created_at = record.updated_at = now
         old = self._contents.items.get(record.namespace, record.key)
         if old is not None:
-            if not expired(old.expires_at, now):
+            if old.expires_at is None or old.expires_at > now:
                 record.created_at = old.created_at
             if old.expires_at is not None:
                 del self._mortal[old]
