@@ -7,12 +7,12 @@ stores a foretold commit looks at that, and the long way is gone where it does n
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
 from threadkeep.checkpoint import requests as ask
-from threadkeep.checkpoint.objects import Range
+from threadkeep.checkpoint.objects import Range, blob_size
 from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, Request, StoredRow, ThreadRow
 
 __all__ = ["Foretold", "KnownThread", "KnownThreads", "foretell"]
@@ -24,13 +24,30 @@ _ROWS_MOST = 32_768
 
 
 class KnownThread(NamedTuple):
-    """A thread's row and the heads of some namespaces, all at one `change`."""
+    """A thread's row, the heads of some namespaces, and what waits there, all at one `change`."""
 
     row: ThreadRow
+    """Has the number 0 if there is no such thread yet."""
     change: int
     heads: dict[str, str | None]
+    waiting: dict[str, tuple[str, frozenset[str]]]
+    """By namespace, the newest checkpoint if it came while this process looked, and the tasks that wrote."""
     rows: Sequence[StoredRow] | None = None
     """All rows, of a thread that keeps no history."""
+
+    def note(self, points: Iterable[NewPoint], writes: Iterable[NewWrites]) -> None:
+        """Takes over what was stored."""
+        heads, waiting = self.heads, self.waiting
+        for ns, id, _, _ in points:
+            if ns in heads and ((head := heads[ns]) is None or id > head):
+                heads[ns] = id
+                waiting[ns] = (id, frozenset())
+        for ns, id, task, _ in writes:
+            if ns in waiting and (mine := waiting[ns])[0] == id:
+                waiting[ns] = (id, mine[1] | {task})
+
+
+_ABSENT = KnownThread(ThreadRow(0, 0, "", 1), 0, {}, {})
 
 
 class KnownThreads:
@@ -48,6 +65,7 @@ class KnownThreads:
         """Takes over what is true after a transaction."""
         if len(known.heads) > _HEADS_MOST:
             known.heads.clear()
+            known.waiting.clear()
         if known.rows is not None and sum(len(row.body) for row in known.rows) > _ROWS_MOST:
             known = known._replace(rows=None)
         with self._lock:
@@ -55,6 +73,11 @@ class KnownThreads:
             self._threads[thread_id] = known
             if len(self._threads) > _MOST:
                 self._threads.popitem(last=False)
+
+    def learn_absent(self, thread_id: str) -> None:
+        """A thread was looked for, and was not there."""
+        if thread_id not in self._threads:
+            self.learn(thread_id, _ABSENT)
 
     def forget(self, thread_id: str) -> None:
         """A row proved wrong."""
@@ -78,17 +101,31 @@ class Foretold(NamedTuple):
     epoch: int
     result: Any
 
-    def after(self) -> KnownThread:
-        """What is true of the thread once it is stored."""
-        row, change, heads, rows = self.known
-        heads = dict(heads)
-        for ns, id, _, _ in self.points:
-            if ns in heads and ((head := heads[ns]) is None or id > head):
-                heads[ns] = id
-        if self.objects is not None:
-            row = row._replace(next=self.objects.first + len(self.objects.blobs))
+    @property
+    def next(self) -> int:
+        """The number of the thread's next object afterwards."""
+        return self.objects.first + len(self.objects.blobs) if self.objects else self.known.row.next
+
+    def after(self, no: int) -> KnownThread:
+        """What is true of the thread, whose number this is, once it is stored."""
+        row, change, heads, waiting, rows = self.known
+        if not row.no:
+            heads = {ns: None for ns, *_ in self.points}
+        row = row._replace(no=no, next=self.next, epoch=self.epoch)
         rows = None if rows is None else self.result[0].rows
-        return KnownThread(row._replace(epoch=self.epoch), change + 1, heads, rows)
+        after = KnownThread(row, change + 1, heads.copy(), waiting.copy(), rows)
+        after.note(self.points, self.writes)
+        return after
+
+    def learned(self, no: int) -> list[Any]:
+        """What the commit taught, of the thread with this number."""
+        return self.result if self.known.row.no else [each._replace(no=no) for each in self.result]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its values."""
+        objects = sum(map(blob_size, self.objects.blobs)) if self.objects else 0
+        return objects + sum(len(each[3]) for each in (*self.points, *self.writes))
 
 
 class _Unknown(Exception):
@@ -149,24 +186,57 @@ class _Seer:
         return None
 
     def _answer(self, request: Request) -> Any:
-        if isinstance(request, ask.Head) and self.known is not None and request.ns in self.known.heads:
-            return self.known.heads[request.ns]
+        if isinstance(request, ask.AddThread) and self.known is not None:
+            return self.known.row
+        if isinstance(request, ask.Head) and self.known is not None:
+            return self._head(request.ns)
         if isinstance(request, ask.AddRows) and not self.points and not self.writes:
-            self.points, self.writes = list(request.points), list(request.writes)
-            self.metadata = list(request.metadata)
-            if len({each[:2] for each in self.points}) == len(self.points) and len(
-                {each[:3] for each in self.writes}
-            ) == len(self.writes):
-                return []
+            return self._add_rows(request)
         if isinstance(request, ask.AddObjects):
             self.objects = request
             return None
         raise _Unknown
 
-    def _find(self, request: ask.FindThread) -> ThreadRow:
+    def _find(self, request: ask.FindThread) -> ThreadRow | None:
         known = self._threads.get(request.thread_id)
-        ns = request.ns
-        if known is None or self.known is not None or (ns is not None and ns not in known.heads):
+        if known is None or self.known is not None:
             raise _Unknown
         self.thread_id, self.known, self.epoch = request.thread_id, known, known.row.epoch
-        return known.row if ns is None else known.row._replace(head=known.heads[ns], head_ns=ns)
+        if not known.row.no:
+            return None
+        if request.ns is None:
+            return known.row
+        return known.row._replace(head=self._head(request.ns), head_ns=request.ns)
+
+    def _head(self, ns: str) -> str | None:
+        assert self.known is not None
+        if not self.known.row.no:
+            return None
+        if ns not in self.known.heads:
+            raise _Unknown
+        return self.known.heads[ns]
+
+    def _add_rows(self, request: ask.AddRows) -> list[int]:
+        assert self.known is not None
+        self.points, self.writes = list(request.points), list(request.writes)
+        self.metadata = list(request.metadata)
+        fresh = {(ns, id) for ns, id, _, _ in self.points if id > (self._head(ns) or "")}
+        tasks = {(ns, id, task) for ns, id, task, _ in self.writes}
+        if (
+            len({each[:2] for each in self.points}) < len(self.points)
+            or len(tasks) < len(self.writes)
+            or not all(self._is_first(each, fresh) for each in tasks)
+        ):
+            raise _Unknown
+        return []
+
+    def _is_first(self, write: tuple[str, str, str], fresh: set[tuple[str, str]]) -> bool:
+        """Whether nothing is stored yet of what this task writes, as far as this process has seen."""
+        assert self.known is not None
+        ns, id, task = write
+        if self.known.rows is not None:
+            return all((row.ns, row.id, row.task) != write for row in self.known.rows)
+        if not self.known.row.no or (ns, id) in fresh:
+            return True
+        mine = self.known.waiting.get(ns)
+        return mine is not None and mine[0] == id and task not in mine[1]

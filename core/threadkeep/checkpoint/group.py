@@ -1,59 +1,62 @@
-"""Group commit: callers that come while a transaction runs share the next one. Knows threads; no SQL."""
+"""Group commit: callers that come while a transaction runs share the next one. Knows no SQL."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from threadkeep.checkpoint.requests import Plan
 from threadkeep.errors import CheckpointError
 
-__all__ = ["Group"]
+__all__ = ["AsyncGroup", "Group"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 _MOST = 64
-"""Plans in one transaction."""
-_GATHER_SECONDS = 0.0005
+"""Commits in one transaction."""
 
 
 def _interrupted() -> CheckpointError:
     return CheckpointError("The thread that stored this commit together with its own was interrupted.")
 
 
-class _Entry(Generic[T]):
-    __slots__ = ("lead", "plan", "result", "turn")
+class _Entry(Generic[S, T]):
+    __slots__ = ("commit", "lead", "result", "turn")
 
-    def __init__(self, plan: Callable[[], Plan[T]]) -> None:
-        self.plan = plan
+    def __init__(self, commit: S) -> None:
+        self.commit = commit
         self.result: T | BaseException | None = None
         self.lead = False
         self.turn = threading.Lock()
         """Held while the caller waits."""
 
 
-class Group(Generic[T]):
-    """Runs the plans of many threads, those that wait together. The first leads, then one that waits.
+class Group(Generic[S, T]):
+    """Runs the commits of many threads, those that wait together. The first leads, then one that waits.
 
-    A leader waits a moment for as many as came last time: they are about to come again, and while they
-    prepare, each call of SQLite would hand them the interpreter. (8 threads: 4,600 steps a second without,
-    see storage.md.)
+    A leader may wait a moment (`gather`, in seconds) for as many as came last time: they are about to come
+    again, and while they prepare, each call of SQLite would hand them the interpreter. (8 threads: 4,600
+    steps a second without, see storage.md.)
     """
 
-    def __init__(self, run_all: Callable[[list[Callable[[], Plan[T]]]], list[T | BaseException]]) -> None:
+    def __init__(
+        self, run_all: Callable[[list[S]], Sequence[T | BaseException]], *, gather: float = 0
+    ) -> None:
         self._run_all = run_all
+        self._gather = gather
         self._lock = threading.Lock()
-        self._queue: deque[_Entry[T]] = deque()
+        self._queue: deque[_Entry[S, T]] = deque()
         self._busy = False
         self._expected = 0
         """How many followers the last leader had."""
-        self._gathering: _Entry[T] | None = None
+        self._gathering: _Entry[S, T] | None = None
         """A leader that waits for followers."""
 
-    def run(self, plan: Callable[[], Plan[T]]) -> T:
-        """The result of the plan, or its error. Returns when the transaction is committed."""
-        entry = _Entry(plan)
+    def run(self, commit: S) -> T:
+        """The result of the commit, or its error. Returns when the transaction is committed."""
+        entry: _Entry[S, T] = _Entry(commit)
         with self._lock:
             if self._busy:
                 entry.turn.acquire()
@@ -71,7 +74,7 @@ class Group(Generic[T]):
             raise entry.result
         return entry.result  # type: ignore[return-value]  # set by the leader
 
-    def _wait(self, entry: _Entry[T]) -> None:
+    def _wait(self, entry: _Entry[S, T]) -> None:
         """Until the entry is stored or leads. A signal handler that raises takes it out of the queue."""
         try:
             entry.turn.acquire()
@@ -84,12 +87,12 @@ class Group(Generic[T]):
                 self._pass_on(())
             raise
 
-    def _lead(self, mine: _Entry[T]) -> None:
+    def _lead(self, mine: _Entry[S, T]) -> None:
         batch = [mine]
         try:
             if self._queue or self._expected:
                 batch += self._followers(mine)
-            results = self._run_all([entry.plan for entry in batch])
+            results = self._run_all([entry.commit for entry in batch])
             for entry, result in zip(batch, results, strict=True):
                 entry.result = result
         except BaseException as error:
@@ -99,7 +102,7 @@ class Group(Generic[T]):
         finally:
             self._pass_on(batch[1:])
 
-    def _pass_on(self, stored: Sequence[_Entry[T]]) -> None:
+    def _pass_on(self, stored: Sequence[_Entry[S, T]]) -> None:
         """Let those that were stored go, and one that waits lead."""
         with self._lock:
             following = self._queue.popleft() if self._queue else None
@@ -110,17 +113,71 @@ class Group(Generic[T]):
             following.lead = True
             following.turn.release()
 
-    def _followers(self, mine: _Entry[T]) -> list[_Entry[T]]:
+    def _followers(self, mine: _Entry[S, T]) -> list[_Entry[S, T]]:
         with self._lock:
-            wait = len(self._queue) < self._expected
+            wait = self._gather > 0 and len(self._queue) < self._expected
             if wait:
                 mine.turn = threading.Lock()
                 mine.turn.acquire()
                 self._gathering = mine
         if wait:
-            mine.turn.acquire(timeout=_GATHER_SECONDS)
+            mine.turn.acquire(timeout=self._gather)
         with self._lock:
             self._gathering = None
             followers = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST - 1))]
             self._expected = len(followers)
         return followers
+
+
+class AsyncGroup(Generic[S, T]):
+    """Runs the commits of many tasks, those that wait together, `runs` transactions at a time.
+
+    They run in tasks of their own, so that a caller that is cancelled takes nobody with it. What such a
+    caller asked for may be stored or not.
+    """
+
+    def __init__(
+        self, run_all: Callable[[list[S]], Awaitable[Sequence[T | BaseException]]], *, runs: int
+    ) -> None:
+        self._run_all = run_all
+        self._most = runs
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queue: deque[tuple[S, asyncio.Future[T]]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self, commit: S) -> T:
+        """The result of the commit, or its error. Returns when the transaction is committed."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._queue, self._running = loop, deque(), set()
+        done: asyncio.Future[T] = loop.create_future()
+        self._queue.append((commit, done))
+        if len(self._running) < self._most:
+            # It begins when the tasks that are ready now have queued too.
+            self._running.add(loop.create_task(self._drain()))
+        return await done
+
+    async def _drain(self) -> None:
+        queue = self._queue
+        batch: list[tuple[S, asyncio.Future[T]]] = []
+        try:
+            while queue:
+                batch = [queue.popleft() for _ in range(min(len(queue), _MOST))]
+                batch = [each for each in batch if not each[1].cancelled()]
+                try:
+                    results = await self._run_all([commit for commit, _ in batch])
+                except Exception as error:
+                    results = [error] * len(batch)
+                for (_, done), result in zip(batch, results, strict=True):
+                    if done.cancelled():
+                        continue
+                    if isinstance(result, BaseException):
+                        done.set_exception(result)
+                    else:
+                        done.set_result(result)
+        finally:
+            for _, done in batch:
+                done.cancel()  # only if the loop ends now: else it has its result
+            task = asyncio.current_task()
+            assert task is not None
+            self._running.discard(task)

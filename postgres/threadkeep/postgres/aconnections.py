@@ -14,6 +14,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from threadkeep.loops import from_thread
+from threadkeep.postgres.arrays import register
 from threadkeep.postgres.connections import (
     ATTEMPTS,
     BUSY,
@@ -38,6 +39,7 @@ async def perform(conn: AsyncConnection[Any], batch: list[Statement]) -> list[li
     cursors = []
     for query, parameters, _ in batch:
         cursor = conn.cursor(binary=True, row_factory=tuple_row)
+        register(cursor.adapters)
         await cursor.execute(query, parameters)
         cursors.append(cursor)
     return [await cursor.fetchall() if each.rows else [] for cursor, each in zip(cursors, batch, strict=True)]

@@ -16,6 +16,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from threadkeep.errors import StorageError, StorageUnavailableError
+from threadkeep.postgres.arrays import register
 from threadkeep.postgres.statements import RepeatError, Statement, Steps
 
 __all__ = [
@@ -120,6 +121,7 @@ def perform(conn: Connection[Any], batch: list[Statement]) -> list[list[Any]]:
     cursors = []
     for query, parameters, _ in batch:
         cursor = conn.cursor(binary=True, row_factory=tuple_row)
+        register(cursor.adapters)
         cursor.execute(query, parameters)
         cursors.append(cursor)
     return [cursor.fetchall() if each.rows else [] for cursor, each in zip(cursors, batch, strict=True)]

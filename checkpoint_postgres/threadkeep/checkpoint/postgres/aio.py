@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
 from psycopg import AsyncPipeline
+from psycopg.errors import UniqueViolation
 
 from threadkeep.checkpoint.commits import Commit, OnConflict
+from threadkeep.checkpoint.foretold import Foretold
+from threadkeep.checkpoint.group import AsyncGroup
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.planned import PlannedSaver
 from threadkeep.checkpoint.postgres.operations import MAX_VALUE_BYTES, Operations
 from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.serde.base import SerializerProtocol
+from threadkeep.errors import StorageUnavailableError
 from threadkeep.postgres import setup as tables
 from threadkeep.postgres.aconnections import AsyncConnections, AsyncResource, connecting
 from threadkeep.postgres.connections import PoolConfig
@@ -23,6 +27,8 @@ __all__ = ["AsyncPostgresSaver", "AsyncShallowPostgresSaver"]
 
 T = TypeVar("T")
 _OWNER = "AsyncPostgresSaver"
+_RUNS = 2
+"""Group commits at a time."""
 
 
 class AsyncPostgresSaver(PlannedSaver):
@@ -46,6 +52,7 @@ class AsyncPostgresSaver(PlannedSaver):
         self.pipe = pipe
         self._connections = AsyncConnections(conn, owner=_OWNER)
         self._operations = Operations(schema, max_value_bytes)
+        self._group = AsyncGroup(self._store_all, runs=_RUNS)
 
     @classmethod
     def from_conn_string(
@@ -67,6 +74,7 @@ class AsyncPostgresSaver(PlannedSaver):
         PlannedSaver.__init__(made, serde=serde, on_conflict=on_conflict)
         made.pipe = None
         made._operations = Operations(schema, max_value_bytes)
+        made._group = AsyncGroup(made._store_all, runs=_RUNS)
         make = connecting(conn_string, pool_config)
         made._connections = AsyncConnections(None, make, pipeline=pipeline, owner=_OWNER)
         return made
@@ -116,18 +124,33 @@ class AsyncPostgresSaver(PlannedSaver):
         return self._connections.from_thread(self._astore(commit))
 
     async def _astore(self, commit: Commit) -> list[Learned]:
-        foretold = self._operations.foretell(commit)
-        if foretold is not None:
-            stored = await self._connections.read(
-                lambda: self._operations.store_foretold(foretold, self._codec)
-            )
-            if stored is not None:
-                return stored
+        stored = await self._group.run(commit)
+        if stored is not None:
+            return stored
         news, threads = await self._connections.write(
             lambda: self._operations.store(commit, self._codec), repeatable=True
         )
         self._operations.learn(threads)
         return news
+
+    async def _store_all(self, commits: list[Commit]) -> list[list[Learned] | BaseException | None]:
+        """What each commit gave; None for one that must go the long way."""
+        foretold = self._operations.foretell(commits)
+        results = iter(await self._store_foretold([it for it in foretold if it is not None]))
+        return [None if it is None else next(results) for it in foretold]
+
+    async def _store_foretold(self, them: list[Foretold]) -> Sequence[list[Learned] | BaseException | None]:
+        if not them:
+            return []
+        try:
+            return await self._connections.read(lambda: self._operations.store_foretold(them, self._codec))
+        except UniqueViolation:  # a task had written before, unseen by this process
+            self._operations.forget(them)
+            return [None] * len(them)
+        except StorageUnavailableError:
+            raise
+        except Exception as error:  # one of them cannot be stored: the others can
+            return [error] if len(them) == 1 else [(await self._store_foretold([it]))[0] for it in them]
 
 
 class AsyncShallowPostgresSaver(AsyncPostgresSaver):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from threadkeep.checkpoint.commits import Commit
 from threadkeep.checkpoint.foretold import Foretold, KnownThread, KnownThreads, foretell
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.objects import Codec
 from threadkeep.checkpoint.postgres import sql
-from threadkeep.checkpoint.postgres.session import Session, Storage
+from threadkeep.checkpoint.postgres.rows import Storage, commit_all, reference
+from threadkeep.checkpoint.postgres.rows import commit as commit_one
+from threadkeep.checkpoint.postgres.session import Session
 from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.postgres import ledger
@@ -47,8 +49,11 @@ class Operations:
 
     def read(self, plan: Callable[[], Plan[T]], codec: Codec) -> Steps[T]:
         """Runs a plan that changes nothing."""
-        storage = yield from self._ready(codec)
-        return (yield from Session(storage, writing=False).run(plan()))
+        session = Session((yield from self._ready(codec)), writing=False)
+        result = yield from session.run(plan())
+        if session.absent is not None:
+            self._threads.learn_absent(session.absent)
+        return result
 
     def write(self, plan: Callable[[], Plan[T]], codec: Codec) -> Steps[T]:
         """Runs a plan; in a transaction."""
@@ -62,20 +67,50 @@ class Operations:
         news = yield from session.run(commit.plan())
         return news, session.learned(news)
 
-    def foretell(self, commit: Commit) -> Foretold | None:
-        """What a commit will store if nobody else changed its thread; None where too little is known."""
-        return foretell(commit.plan, self._threads) if self._hash_key is not None else None
+    def foretell(self, commits: Sequence[Commit]) -> list[Foretold | None]:
+        """What each commit will store if nobody else changes its thread.
 
-    def store_foretold(self, foretold: Foretold, codec: Codec) -> Steps[list[Learned] | None]:
-        """Stores a commit in one statement; None, and nothing stored, if somebody changed its thread."""
+        None where too little is known, or if a commit before is of the same thread.
+        """
+        found: list[Foretold | None] = []
+        threads: set[str] = set()
+        for commit in commits:
+            told = foretell(commit.plan, self._threads) if self._hash_key is not None else None
+            found.append(told if told is not None and told.thread_id not in threads else None)
+            if told is not None:
+                threads.add(told.thread_id)
+        return found
+
+    def store_foretold(self, them: Sequence[Foretold], codec: Codec) -> Steps[list[list[Learned] | None]]:
+        """Stores commits of different threads in one statement, or two if some are new.
+
+        None, and nothing stored, for one whose thread somebody changed.
+        """
         storage = yield from self._ready(codec)
-        (rows,) = yield [Session(storage, writing=True).store(foretold)]
-        if not rows:
-            self._threads.forget(foretold.thread_id)
-            return None
-        self._threads.learn(foretold.thread_id, foretold.after())
-        news: list[Learned] = foretold.result
-        return news
+        stored: dict[Any, int] = {}
+        for new in (False, True):
+            some = [it for it in them if (not it.known.row.no) is new]
+            if len(some) == 1:
+                (rows,) = yield [commit_one(storage, some[0])]
+                stored.update((reference(some[0]), no) for (no,) in rows)
+            elif some:
+                (rows,) = yield [commit_all(storage, some)]
+                stored.update((ref, no) for no, ref in rows)
+        results: list[list[Learned] | None] = []
+        for it in them:
+            no = stored.get(reference(it))
+            if no is None:
+                self._threads.forget(it.thread_id)
+                results.append(None)
+            else:
+                self._threads.learn(it.thread_id, it.after(no))
+                results.append(it.learned(no))
+        return results
+
+    def forget(self, them: Sequence[Foretold]) -> None:
+        """What was known of these threads proved wrong."""
+        for it in them:
+            self._threads.forget(it.thread_id)
 
     def learn(self, threads: dict[str, KnownThread]) -> None:
         """Takes over what a transaction made true."""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
 from psycopg import Pipeline
+from psycopg.errors import UniqueViolation
 
 from threadkeep.checkpoint.commits import Commit, OnConflict
+from threadkeep.checkpoint.foretold import Foretold
+from threadkeep.checkpoint.group import Group
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.planned import PlannedSaver
 from threadkeep.checkpoint.postgres.operations import MAX_VALUE_BYTES, Operations
 from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
 from threadkeep.checkpoint.requests import Plan
 from threadkeep.checkpoint.serde.base import SerializerProtocol
+from threadkeep.errors import StorageUnavailableError
 from threadkeep.postgres import setup as tables
 from threadkeep.postgres.connections import Connections, PoolConfig, Resource, connecting
 
@@ -47,6 +51,7 @@ class PostgresSaver(PlannedSaver):
         self.pipe = pipe
         self._connections = Connections(conn)
         self._operations = Operations(schema, max_value_bytes)
+        self._group = Group(self._store_all)
 
     @classmethod
     def from_conn_string(
@@ -70,6 +75,7 @@ class PostgresSaver(PlannedSaver):
         PlannedSaver.__init__(made, serde=serde, on_conflict=on_conflict)
         made.pipe = None
         made._operations = Operations(schema, max_value_bytes)
+        made._group = Group(made._store_all)
         made._connections = Connections(None, connecting(conn_string, pool_config), pipeline=pipeline)
         return made
 
@@ -115,16 +121,33 @@ class PostgresSaver(PlannedSaver):
         return await asyncio.to_thread(self._write, plan)
 
     def _store(self, commit: Commit) -> list[Learned]:
-        foretold = self._operations.foretell(commit)
-        if foretold is not None:
-            stored = self._connections.read(lambda: self._operations.store_foretold(foretold, self._codec))
-            if stored is not None:
-                return stored
+        stored = self._group.run(commit)
+        if stored is not None:
+            return stored
         news, threads = self._connections.write(
             lambda: self._operations.store(commit, self._codec), repeatable=True
         )
         self._operations.learn(threads)
         return news
+
+    def _store_all(self, commits: list[Commit]) -> list[list[Learned] | BaseException | None]:
+        """What each commit gave; None for one that must go the long way."""
+        foretold = self._operations.foretell(commits)
+        results = iter(self._store_foretold([it for it in foretold if it is not None]))
+        return [None if it is None else next(results) for it in foretold]
+
+    def _store_foretold(self, them: list[Foretold]) -> Sequence[list[Learned] | BaseException | None]:
+        if not them:
+            return []
+        try:
+            return self._connections.read(lambda: self._operations.store_foretold(them, self._codec))
+        except UniqueViolation:  # a task had written before, unseen by this process
+            self._operations.forget(them)
+            return [None] * len(them)
+        except StorageUnavailableError:
+            raise
+        except Exception as error:  # one of them cannot be stored: the others can
+            return [error] if len(them) == 1 else [self._store_foretold([it])[0] for it in them]
 
     async def _astore(self, commit: Commit) -> list[Learned]:
         return await asyncio.to_thread(self._store, commit)

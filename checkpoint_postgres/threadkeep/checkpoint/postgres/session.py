@@ -7,48 +7,30 @@ statement. It serves one run of one plan, or several plans that only read.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from threadkeep.checkpoint import requests as ask
-from threadkeep.checkpoint.foretold import Foretold, KnownThread
+from threadkeep.checkpoint.foretold import KnownThread
 from threadkeep.checkpoint.memo import Learned
-from threadkeep.checkpoint.objects import NODE_TAG, Blob, Range, blob_size
+from threadkeep.checkpoint.objects import Blob
 from threadkeep.checkpoint.postgres import sql
-from threadkeep.checkpoint.postgres.names import (
-    checked_id,
-    conditions,
-    escape,
-    key_of,
-    labels,
-    place_of,
-    unescape,
+from threadkeep.checkpoint.postgres.names import checked_id, conditions, escape, key_of, place_of, unescape
+from threadkeep.checkpoint.postgres.rows import (
+    Storage,
+    bounds,
+    checked,
+    object_columns,
+    point_columns,
+    write_columns,
 )
-from threadkeep.checkpoint.requests import (
-    NewPoint,
-    NewWrites,
-    Plan,
-    PointRow,
-    Request,
-    StoredRow,
-    ThreadRow,
-    WritesRow,
-)
-from threadkeep.postgres.statements import RepeatError, Statement, Statements, Steps
+from threadkeep.checkpoint.requests import Plan, PointRow, Request, StoredRow, ThreadRow, WritesRow
+from threadkeep.postgres.arrays import Byteas, Texts
+from threadkeep.postgres.statements import RepeatError, Steps
 
-__all__ = ["Session", "Storage"]
+__all__ = ["Session"]
 
 T = TypeVar("T")
 _VANISHED = "A checkpoint refers to an object that is not stored: the storage is damaged."
-
-
-class Storage(NamedTuple):
-    """What the sessions of one saver share."""
-
-    statements: Statements
-    hash_key: bytes
-    max_value_bytes: int
-    searchable: bool
-    """Whether metadata may be copied to where filters can search it: not if the serialiser encrypts."""
 
 
 class Session:
@@ -65,9 +47,10 @@ class Session:
         """The writes that came with their checkpoints."""
         self._changed: dict[int, int] = {}
         """Threads that are locked, with the number of their next object."""
-        self._rows: dict[int, tuple[ThreadRow, int]] = {}
-        self._heads: dict[int, dict[str, str | None]] = {}
+        self._known: dict[int, KnownThread] = {}
         self._learnable = True
+        self.absent: str | None = None
+        """A thread that is not there."""
         self._answers: dict[type, Callable[[Any], Steps[Any]]] = {
             ask.FindThread: self._find_thread, ask.AddThread: self._add_thread, ask.Head: self._head,
             ask.ReadPoint: self._read_point, ask.HasChild: self._has_child, ask.ReadWrites: self._read_writes,
@@ -96,34 +79,10 @@ class Session:
             return {}
         found = {}
         for each in news:
-            row, change = self._rows[each.no]
-            row = row._replace(next=self._changed[each.no], epoch=each.epoch)
-            heads = self._heads.get(each.no, {})
-            found[each.thread_id] = KnownThread(row, change + 1, heads, each.rows)
+            known = self._known[each.no]
+            row = known.row._replace(next=self._changed[each.no], epoch=each.epoch)
+            found[each.thread_id] = known._replace(row=row, change=known.change + 1, rows=each.rows)
         return found
-
-    def store(self, commit: Foretold) -> Statement:
-        """The statement that stores a foretold commit; it gives no row if the thread is not as known."""
-        row, change, _, rows = commit.known
-        points, writes, objects = commit.points, commit.writes, commit.objects
-        spaces, ns, ids, parents, metas, bodies = self._point_columns(points, commit.metadata)
-        w_space, w_id, w_key, w_task, w_body = self._write_columns(writes)
-        places, tags, data = self._object_columns(objects.blobs if objects else ())
-        parameters = {
-            "no": row.no, "change": change, "first": objects.first if objects else 0,
-            "next": objects.first + len(objects.blobs) if objects else row.next,
-            "p_space": spaces, "p_ns": ns, "p_id": ids, "p_parent": parents, "p_meta": metas,
-            "p_body": bodies, "w_space": w_space, "w_id": w_id, "w_key": w_key, "w_task": w_task,
-            "w_body": w_body, "o_place": places, "o_tag": tags, "o_body": data,
-        }  # fmt: skip
-        if rows is None:
-            return self._sql.ask(sql.COMMIT)._replace(parameters=parameters)
-        firsts, lasts = _bounds(commit.gone)
-        parameters |= {
-            "epoch": commit.epoch, "d_space": [key_of(ns) for ns, _ in commit.dropped],
-            "d_id": [checked_id(id) for _, id in commit.dropped], "d_first": firsts, "d_last": lasts,
-        }  # fmt: skip
-        return self._sql.ask(sql.COMMIT_SHALLOW)._replace(parameters=parameters)
 
     def _find_thread(self, it: ask.FindThread) -> Steps[ThreadRow | None]:
         key = key_of(it.thread_id)
@@ -137,13 +96,16 @@ class Session:
 
     def _thread(self, it: ask.FindThread, rows: list[Any], heads: list[Any]) -> ThreadRow | None:
         if not rows:
+            self.absent = it.thread_id
             return None
         no, epoch, grave, next, change = rows[0]
         head = unescape(heads[0][0]) if heads else None
         row = ThreadRow(no, epoch, grave, next, head, it.ns)
-        self._epochs[no], self._rows[no] = epoch, (row, change)
+        known = self._known.get(no) or KnownThread(row, change, {}, {})
+        self._known[no] = known = known._replace(row=row, change=change)
+        self._epochs[no] = epoch
         if it.ns is not None:
-            self._heads.setdefault(no, {})[it.ns] = head
+            known.heads[it.ns] = head
         if self._writing:
             self._changed[no] = max(next, self._changed.get(no, 0))
         return row
@@ -157,6 +119,7 @@ class Session:
             statement = self._sql.ask(sql.FIND_POINT, key_of(ns), checked_id(id), key)
         (rows,) = yield [statement]
         if not rows:
+            self.absent = it.thread_id
             return None
         thread, point = rows[0][:5], rows[0][5:]
         row = self._thread(ask.FindThread(it.thread_id), [thread], [])
@@ -188,13 +151,14 @@ class Session:
         row = self._thread(ask.FindThread(it.thread_id), rows or locked, [])
         assert row is not None
         if rows:
-            self._heads[row.no] = {"": None}
+            self._known[row.no].heads[""] = None
         return row if not rows else row._replace(head=None, head_ns="")
 
     def _head(self, it: ask.Head) -> Steps[str | None]:
         (rows,) = yield [self._sql.ask(sql.HEAD, it.no, key_of(it.ns))]
         head = unescape(rows[0][0]) if rows else None
-        self._heads.setdefault(it.no, {})[it.ns] = head
+        if it.no in self._known:
+            self._known[it.no].heads[it.ns] = head
         return head
 
     def _read_point(self, it: ask.ReadPoint) -> Steps[PointRow | None]:
@@ -220,72 +184,22 @@ class Session:
             (rows,) = yield [self._sql.ask(sql.READ_TASK, *where, key_of(it.task))]
         return [WritesRow(unescape(task), body) for task, body in rows]
 
-    def _point_columns(self, points: Sequence[NewPoint], metadata: Sequence[Any]) -> tuple[list[Any], ...]:
-        if not points:
-            return [], [], [], [], [], []
-        searchable = self._storage.searchable
-        unique = {
-            (ns, id): (
-                key_of(ns),
-                escape(ns),
-                checked_id(id),
-                None if parent is None else checked_id(parent),
-                labels(about) if searchable else None,
-                self._checked(body),
-            )
-            for (ns, id, parent, body), about in zip(points, metadata, strict=True)
-        }
-        return tuple(map(list, zip(*unique.values(), strict=True)))
-
-    def _write_columns(self, writes: Sequence[NewWrites]) -> tuple[list[Any], ...]:
-        if not writes:
-            return [], [], [], [], []
-        columns = [
-            (key_of(ns), checked_id(id), key_of(task), escape(task), self._checked(body))
-            for ns, id, task, body in writes
-        ]
-        return tuple(map(list, zip(*columns, strict=True)))
-
-    def _object_columns(self, blobs: Sequence[Blob]) -> tuple[list[Any], list[Any], list[Any]]:
-        places: list[bytes | None] = []
-        tags: list[str | None] = []
-        data: list[bytes] = []
-        key = self._storage.hash_key
-        for blob in blobs:
-            self._checked(blob)
-            tag, body = (None, blob) if isinstance(blob, bytes) else blob
-            places.append(None if tag == NODE_TAG else place_of(blob, key))
-            tags.append(tag)
-            data.append(body)
-        return places, tags, data
-
-    def _checked(self, blob: Blob) -> Any:
-        """The same, if it is not too large."""
-        if blob_size(blob) > self._storage.max_value_bytes:
-            raise ValueError(
-                f"A value has {blob_size(blob):,} bytes; at most {self._storage.max_value_bytes:,} are "
-                "allowed (max_value_bytes). Store large files elsewhere and keep their address in the state."
-            )
-        return blob
-
     def _add_rows(self, it: ask.AddRows) -> Steps[list[int]]:
         batch = []
+        if it.no in self._known:
+            self._known[it.no].note(it.points, it.writes)
         if it.points:
-            columns = self._point_columns(it.points, it.metadata)
-            batch.append(self._sql.tell(sql.ADD_POINTS, it.no, *columns))
-            heads = self._heads.setdefault(it.no, {})
-            for ns, id, _, _ in it.points:
-                if ns in heads and ((head := heads[ns]) is None or id > head):
-                    heads[ns] = id
+            points = point_columns(self._storage, it.points, it.metadata)
+            batch.append(self._sql.tell(sql.ADD_POINTS, it.no, *points))
         if not it.writes:
             yield batch
             return []
-        columns = self._write_columns(it.writes)
-        batch.append(self._sql.ask(sql.ADD_WRITES, it.no, *columns))
+        spaces, ids, keys, *rest = write_columns(self._storage, it.writes)
+        batch.append(self._sql.ask(sql.ADD_WRITES, it.no, spaces, ids, keys, *rest))
         *_, rows = yield batch
         added = {(space, id, task) for space, id, task in rows}
         there = []
-        for i, key in enumerate(zip(columns[0], columns[1], columns[2], strict=True)):
+        for i, key in enumerate(zip(spaces, ids, keys, strict=True)):
             if key in added:
                 added.discard(key)
             else:
@@ -294,20 +208,21 @@ class Session:
 
     def _set_writes(self, it: ask.SetWrites) -> Steps[None]:
         where = (it.no, key_of(it.ns), checked_id(it.id), key_of(it.task))
-        yield [self._sql.tell(sql.SET_WRITES, self._checked(it.body), *where)]
+        yield [self._sql.tell(sql.SET_WRITES, checked(self._storage, it.body), *where)]
 
     def _find_objects(self, it: ask.FindObjects) -> Steps[dict[Blob, int]]:
         places = {place_of(blob, self._storage.hash_key): blob for blob in it.blobs}
-        (rows,) = yield [self._sql.ask(sql.OBJECTS_AT, it.no, list(places))]
+        (rows,) = yield [self._sql.ask(sql.OBJECTS_AT, it.no, Byteas(places))]
         return {places[place]: n for place, n in rows}
 
     def _add_objects(self, it: ask.AddObjects) -> Steps[None]:
         self._changed[it.no] = it.first + len(it.blobs)
-        yield [self._sql.tell(sql.ADD_OBJECTS, it.no, it.first, *self._object_columns(it.blobs))]
+        columns = object_columns(self._storage, it.first, it.blobs)
+        yield [self._sql.tell(sql.ADD_OBJECTS, it.no, *columns)]
 
     def _read_objects(self, it: ask.ReadObjects) -> Steps[dict[int, Blob]]:
         (rows,) = yield [
-            self._sql.ask(sql.OBJECTS_BETWEEN, *_bounds(it.ranges), it.no, it.no, self._epochs.get(it.no))
+            self._sql.ask(sql.OBJECTS_BETWEEN, *bounds(it.ranges), it.no, it.no, self._epochs.get(it.no))
         ]
         found: dict[int, Blob] = {n: body if tag is None else (tag, body) for n, tag, body in rows}
         if len(found) < sum(count for _, count in it.ranges) and not self._writing:
@@ -365,11 +280,12 @@ class Session:
 
     def _drop_points(self, it: ask.DropPoints) -> Steps[None]:
         self._learnable = False
-        gone = [key_of(ns) for ns, _ in it.points], [checked_id(id) for _, id in it.points], it.no
+        spaces, ids = Byteas(key_of(ns) for ns, _ in it.points), Texts(checked_id(id) for _, id in it.points)
+        gone = spaces, ids, it.no
         yield [self._sql.tell(sql.DROP_POINTS, *gone), self._sql.tell(sql.DROP_WRITES, *gone)]
 
     def _drop_objects(self, it: ask.DropObjects) -> Steps[None]:
-        yield [self._sql.tell(sql.DROP_OBJECTS, *_bounds(it.ranges), it.no)]
+        yield [self._sql.tell(sql.DROP_OBJECTS, *bounds(it.ranges), it.no)]
 
     def _touch(self, it: ask.Touch) -> Steps[int]:
         self._learnable = False
@@ -388,8 +304,3 @@ class Session:
         numbers = self._sql.ask(sql.COPY_NEXT, it.source, it.target)
         *_, ((next,),) = yield [*(self._sql.tell(copy, it.target, it.source) for copy in copies), numbers]
         self._changed[it.target] = next
-
-
-def _bounds(ranges: Sequence[Range]) -> tuple[list[int], list[int]]:
-    """First and last number of each range."""
-    return [first for first, _ in ranges], [first + count - 1 for first, count in ranges]

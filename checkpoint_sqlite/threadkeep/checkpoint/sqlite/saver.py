@@ -21,6 +21,7 @@ from threadkeep.checkpoint.sqlite.file import File, Synchronous
 __all__ = ["SqliteSaver"]
 
 T = TypeVar("T")
+_GATHER_SECONDS = 0.0005
 
 
 class SqliteSaver(PlannedSaver):
@@ -45,7 +46,7 @@ class SqliteSaver(PlannedSaver):
         self.conn = conn
         self._file = File(conn, synchronous, busy_timeout)
         self._lock = threading.RLock()
-        self._group: Group[list[Learned]] = Group(self._store_all)
+        self._group = Group(self._store_all, gather=_GATHER_SECONDS)
 
     @classmethod
     def from_conn_string(
