@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres_server import fresh_database
+
 ROOT = Path(__file__).resolve().parents[1]
-GUIDES = ["docs/persistence.md", "docs/interrupts.md", "docs/migrating.md"]
+GUIDES = [
+    "docs/persistence.md", "docs/interrupts.md", "docs/memory.md", "docs/migrating.md", "docs/postgres.md",
+]  # fmt: skip
 LINKED = [*GUIDES, "examples/refund_desk/README.md"]
 
 
@@ -19,7 +23,10 @@ def test_the_blocks_of_a_guide_print_what_they_promise(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / name).read_text(), re.MULTILINE | re.DOTALL)
+    text = (ROOT / name).read_text()
+    if "DATABASE_URL" in text:
+        monkeypatch.setenv("DATABASE_URL", fresh_database())
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 4
     assert {language for language, _ in blocks} == {"python"}
     scope: dict[str, object] = {"__name__": "guide"}

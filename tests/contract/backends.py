@@ -77,10 +77,10 @@ BACKENDS = [
 class Saver:
     """A saver with one interface for all colours."""
 
-    def __init__(self, saver: BaseCheckpointSaver[Any], backend: Backend) -> None:
+    def __init__(self, saver: BaseCheckpointSaver[Any], colour: Colour, *, keeps_history: bool = True) -> None:
         self.raw = saver
-        self.keeps_history = backend.keeps_history
-        self._colour = backend.colour
+        self.keeps_history = keeps_history
+        self._colour = colour
 
     async def call(self, name: str, *arguments: Any, **options: Any) -> Any:
         """Calls a method in the colour."""
@@ -147,11 +147,11 @@ async def opened(backend: Backend, path: Path, **options: Any) -> AsyncIterator[
     if hasattr(saver, "__aenter__"):
         async with saver:
             await _set_up(saver)
-            yield Saver(saver, backend)
+            yield Saver(saver, backend.colour, keeps_history=backend.keeps_history)
     else:
         with saver:
             await _set_up(saver)
-            yield Saver(saver, backend)
+            yield Saver(saver, backend.colour, keeps_history=backend.keeps_history)
 
 
 async def _set_up(saver: Any) -> None:
