@@ -242,6 +242,13 @@ class AsyncConnections:
         made_anew = self._make is not None and not self._closed
         return made_anew or (resource is not None and not resource.closed)
 
+    async def at_home(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of a coroutine of the loop, for a task of any loop."""
+        home = self._loop
+        if home is None or home is asyncio.get_running_loop() or not home.is_running():
+            return await work()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), home))
+
     def from_thread(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine of the loop, for another thread."""
         return from_thread(self._loop, work, self._owner)
