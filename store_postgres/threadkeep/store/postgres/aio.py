@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from psycopg import AsyncPipeline
 
@@ -14,20 +15,22 @@ from threadkeep.errors import StorageUnavailableError
 from threadkeep.postgres import setup as tables
 from threadkeep.postgres.aconnections import AsyncConnections, AsyncResource, connecting
 from threadkeep.postgres.connections import PoolConfig
-from threadkeep.store.base import Op, Result, TTLConfig
+from threadkeep.store.base import Op, Result, SearchOp, TTLConfig
 from threadkeep.store.base.batch import AsyncBatchedBaseStore
 from threadkeep.store.postgres import building
 from threadkeep.store.postgres.base import logger
-from threadkeep.store.postgres.course import Embed, Read, Write, course
+from threadkeep.store.postgres.course import Build, Course, Read, Step, Write, course, explaining
 from threadkeep.store.postgres.indexes import PostgresIndexConfig
-from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations
+from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations, SearchReport
 from threadkeep.store.postgres.recall import ChangedMeanwhileError, Recall
+from threadkeep.store.postgres.reindexing import Progress, reindexing
 from threadkeep.store.postgres.tables import ITEMS, VECTORS
 from threadkeep.store.postgres.vectors import adapt
 from threadkeep.store.sweeper import sweep_minutes
 
 __all__ = ["AsyncPostgresStore"]
 
+T = TypeVar("T")
 _OWNER = "AsyncPostgresStore"
 
 
@@ -140,8 +143,34 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
         """The results of *ops*, in their order; one round trip, one transaction.
 
         Writing an item twice has the effect of once, so a batch is tried again when a connection breaks.
+        Asked on another event loop than that of the connections, it is carried out there.
         """
-        way = course(self._operations, ops)
+        return await self._connections.at_home(partial(self._carried, ops))
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """As `abatch`, for other threads than that of the event loop."""
+        return self._connections.from_thread(self._carried(ops))
+
+    async def _carried(self, ops: Iterable[Op]) -> list[Result]:
+        return await self._follow(course(self._operations, ops))
+
+    async def explain(self, op: SearchOp) -> SearchReport:
+        """How a search is carried out: exactly or through the index, with what candidates, by which plans.
+
+        Carries it out twice, the second time under `EXPLAIN (ANALYZE)`; refreshes nothing.
+        """
+        return await self._follow(explaining(self._operations, op))
+
+    async def reindex(self, progress: Callable[[Progress], None] | None = None) -> None:
+        """Brings vectors and index to what is configured, while others read and write; may be repeated.
+
+        Texts that have no vector of `dims` are embedded, the index is built beside the old one and takes its
+        place, then other indexes and vectors of other dimensions are deleted. *progress* is told how far it
+        is, of the building of the index about once a second.
+        """
+        await self._follow(reindexing(self._operations, progress or (lambda _: None)))
+
+    async def _follow(self, way: Course[T]) -> T:
         try:
             step = next(way)
             while True:
@@ -154,13 +183,28 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    async def _perform(self, step: Embed | Read | Write) -> Any:
+    async def _perform(self, step: Step) -> Any:
         if isinstance(step, Read):
             return await self._connections.read(step.steps)
         if isinstance(step, Write):
             return await self._connections.write(step.steps, repeatable=True)
+        if isinstance(step, Build):
+            return await self._build(step)
         texts = await step.embeddings.aembed_documents(step.texts) if step.texts else []
         return texts, [await step.embeddings.aembed_query(query) for query in step.queries]
+
+    async def _build(self, step: Build) -> None:
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(1.0)
+                step.report(await self._connections.read(step.watch))
+
+        watcher = asyncio.create_task(watch())
+        try:
+            await self._connections.apart(step.steps)
+        finally:
+            watcher.cancel()
+            await asyncio.wait([watcher])
 
     async def sweep_ttl(self) -> int:
         """Deletes what has expired, in transactions of at most 1,000 items; returns how many these were.

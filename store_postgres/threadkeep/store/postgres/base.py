@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from psycopg import Pipeline
 
 from threadkeep.errors import StorageUnavailableError
 from threadkeep.postgres import setup as tables
 from threadkeep.postgres.connections import Connections, PoolConfig, Resource, connecting
-from threadkeep.store.base import BaseStore, Op, Result, TTLConfig
+from threadkeep.store.base import BaseStore, Op, Result, SearchOp, TTLConfig
 from threadkeep.store.postgres import building
-from threadkeep.store.postgres.course import Embed, Read, Write, course
+from threadkeep.store.postgres.course import Build, Course, Read, Step, Write, course, explaining
 from threadkeep.store.postgres.indexes import (
     ANNIndexConfig,
     FlatConfig,
@@ -24,8 +25,9 @@ from threadkeep.store.postgres.indexes import (
     IVFFlatConfig,
     PostgresIndexConfig,
 )
-from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations
+from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations, SearchReport
 from threadkeep.store.postgres.recall import ChangedMeanwhileError, Recall
+from threadkeep.store.postgres.reindexing import Progress, reindexing
 from threadkeep.store.postgres.tables import ITEMS, VECTORS
 from threadkeep.store.postgres.vectors import adapt
 from threadkeep.store.sweeper import Sweeper, sweep_minutes
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -153,7 +156,25 @@ class PostgresStore(BaseStore):
 
         Writing an item twice has the effect of once, so a batch is tried again when a connection breaks.
         """
-        way = course(self._operations, ops)
+        return self._follow(course(self._operations, ops))
+
+    def explain(self, op: SearchOp) -> SearchReport:
+        """How a search is carried out: exactly or through the index, with what candidates, by which plans.
+
+        Carries it out twice, the second time under `EXPLAIN (ANALYZE)`; refreshes nothing.
+        """
+        return self._follow(explaining(self._operations, op))
+
+    def reindex(self, progress: Callable[[Progress], None] | None = None) -> None:
+        """Brings vectors and index to what is configured, while others read and write; may be repeated.
+
+        Texts that have no vector of `dims` are embedded, the index is built beside the old one and takes its
+        place, then other indexes and vectors of other dimensions are deleted. *progress* is told how far it
+        is, of the building of the index about once a second.
+        """
+        self._follow(reindexing(self._operations, progress or (lambda _: None)))
+
+    def _follow(self, way: Course[T]) -> T:
         try:
             step = next(way)
             while True:
@@ -166,13 +187,30 @@ class PostgresStore(BaseStore):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    def _perform(self, step: Embed | Read | Write) -> Any:
+    def _perform(self, step: Step) -> Any:
         if isinstance(step, Read):
             return self._connections.read(step.steps)
         if isinstance(step, Write):
             return self._connections.write(step.steps, repeatable=True)
+        if isinstance(step, Build):
+            return self._build(step)
         texts = step.embeddings.embed_documents(step.texts) if step.texts else []
         return texts, [step.embeddings.embed_query(query) for query in step.queries]
+
+    def _build(self, step: Build) -> None:
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(1.0):
+                step.report(self._connections.read(step.watch))
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            self._connections.apart(step.steps)
+        finally:
+            done.set()
+            watcher.join()
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """As `batch`."""

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from threadkeep.errors import StorageError
 from threadkeep.postgres.statements import Steps
-from threadkeep.store.base import Embeddings, Op, Result
-from threadkeep.store.postgres.operations import Operations, Place, prepared
+from threadkeep.store.base import Embeddings, Op, Result, SearchOp
+from threadkeep.store.postgres.operations import Operations, Place, SearchReport, prepared
 from threadkeep.store.postgres.recall import ChangedMeanwhileError, NewVectors
 from threadkeep.store.postgres.vectors import Packed
 
-__all__ = ["Course", "Embed", "Read", "Write", "course"]
+__all__ = ["Build", "Course", "Embed", "Read", "Step", "Write", "course", "explaining"]
 
+T = TypeVar("T")
 ATTEMPTS = 5
 
 
@@ -41,10 +42,19 @@ class Write(NamedTuple):
     steps: Callable[[], Steps[Any]]
 
 
-Course: TypeAlias = Generator[Embed | Read | Write, Any, list[Result]]
+class Build(NamedTuple):
+    """Run steps outside transactions; others beside them, now and then, whose results are reported."""
+
+    steps: Callable[[], Steps[Any]]
+    watch: Callable[[], Steps[Any]]
+    report: Callable[[Any], None]
 
 
-def course(operations: Operations, ops: Iterable[Op]) -> Course:
+Step: TypeAlias = Embed | Read | Write | Build
+Course: TypeAlias = Generator[Step, Any, T]
+
+
+def course(operations: Operations, ops: Iterable[Op]) -> Course[list[Result]]:
     """The results of *ops*, in their order.
 
     Texts are embedded before the transaction begins: what fails there leaves everything as it was.
@@ -78,6 +88,16 @@ def course(operations: Operations, ops: Iterable[Op]) -> Course:
         except ChangedMeanwhileError:
             continue
     raise StorageError("The items of a batch were written by others again and again meanwhile.")
+
+
+def explaining(operations: Operations, op: SearchOp) -> Course[SearchReport]:
+    """How a search is carried out."""
+    ((_, _, condition),) = prepared([op]).searches
+    recall, asked = operations.recall, {}
+    if recall is not None and op.query and recall.is_about_meaning(op):
+        _, (vector,) = yield Embed(recall.embeddings, [], [op.query])
+        asked[op.query] = recall.packed([vector], [op.query])[0]
+    return (yield Read(partial(operations.explained, op, condition, asked)))
 
 
 def _of(single: bool) -> type[Read] | type[Write]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import zip_longest
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from threadkeep.postgres import ledger
 from threadkeep.postgres.statements import Statement, Steps, checked_schema, quoted
@@ -51,7 +51,7 @@ from threadkeep.store.postgres.tables import ITEMS, VECTORS
 from threadkeep.store.postgres.vectors import Packed
 from threadkeep.store.values import own
 
-__all__ = ["SWEPT_AT_ONCE", "Batch", "Operations", "Place", "Put", "prepared"]
+__all__ = ["SWEPT_AT_ONCE", "Batch", "Operations", "Place", "Put", "SearchReport", "prepared"]
 
 SWEPT_AT_ONCE = 1_000
 _MOST = 2**62
@@ -116,6 +116,27 @@ def _put(op: PutOp) -> Put:
     return Put(op, value, body, None if (shown := searchable(body)) is body else shown)
 
 
+Way: TypeAlias = Literal["exact", "index", "words", "list"]
+
+
+class SearchReport(NamedTuple):
+    """How a search was carried out."""
+
+    items: list[SearchItem]
+    way: Way
+    """How it ranked in the end: all vectors compared, through the index, by words; or it only lists."""
+    topped_up: bool
+    """Whether the index gave too few, and all vectors were compared then."""
+    matching: int | None
+    """Vectors in the namespaces, counted up to `most` + 1; an estimate where the search is of all."""
+    most: int | None
+    """Up to so many are compared exactly."""
+    candidates: int
+    """Vectors whose items were looked at in the end."""
+    plans: list[str]
+    """What `EXPLAIN (ANALYZE)` says of each statement, in their order."""
+
+
 class Operations:
     """The steps of one store's operations. May be used from many threads."""
 
@@ -129,7 +150,7 @@ class Operations:
         self.schema = checked_schema(schema_name)
         self.recall = recall
         self._now = now
-        self._load = json.loads if deserializer is None else lambda body: deserializer(body.encode())
+        self.load = json.loads if deserializer is None else lambda body: deserializer(body.encode())
         self._quoted: dict[str, bytes] = {}
         self._checked = False
         self._put = sql.PUT
@@ -150,7 +171,7 @@ class Operations:
             query = self._quoted[template] = quoted(template, self.schema, _TABLES)
         return query
 
-    def _ready(self) -> Steps[None]:
+    def ready(self) -> Steps[None]:
         """Asks for the version of the tables, the first time."""
         if not self._checked:
             applied, of_vectors = yield [self.ask(ledger.STATE, (each.name,)) for each in (ITEMS, VECTORS)]
@@ -173,7 +194,7 @@ class Operations:
         *new* and *queries*: the vectors of its puts and searches, of a store with an index. Raises
         `ChangedMeanwhileError` if *new* is out of date; the transaction must then be undone.
         """
-        yield from self._ready()
+        yield from self.ready()
         results: list[Result] = [None] * batch.size
         now = self._now()
         touched = yield from self._ranked(batch, queries, results, now)
@@ -201,7 +222,7 @@ class Operations:
     def known_vectors(self, places: list[Place]) -> Steps[dict[Place, set[bytes]]]:
         """The hashes of the texts that have vectors, of the items at these places."""
         assert self.recall is not None
-        yield from self._ready()
+        yield from self.ready()
         return (yield from self.recall.known(places, self.ask))
 
     def _ranked(
@@ -219,6 +240,33 @@ class Operations:
             touched |= _mortal(op, ranked.rows)
         return touched
 
+    def explained(
+        self, op: SearchOp, condition: Condition, queries: Mapping[str, Packed]
+    ) -> Steps[SearchReport]:
+        """How a search is carried out: its result, and the server's account of each statement."""
+        yield from self.ready()
+        asked: list[Statement] = []
+
+        def ask(template: str, parameters: Any) -> Statement:
+            asked.append(self.ask(template, parameters))
+            return asked[-1]
+
+        now = self._now()
+        if self.recall is not None and op.query:
+            ranking = self.recall.ask(op, condition, now, queries.get(op.query))
+            found = yield from self.recall.search(ranking, ask)
+            way: Way = "words" if op.mode == "lexical" else "index" if found.through_index else "exact"
+        else:
+            statement, _ = self._search(0, op, condition, [None], now)
+            asked.append(statement)
+            (rows,) = yield [statement]
+            found, way = Found(rows), "list"
+        plans = []
+        for statement in asked:
+            (lines,) = yield [statement._replace(query=b"EXPLAIN (ANALYZE) " + statement.query)]
+            plans.append("\n".join(line for (line,) in lines))
+        return SearchReport(self._found(found.rows), way, *found[2:], plans)
+
     def _gets(
         self, batch: Batch, results: list[Result], now: datetime | None
     ) -> Iterable[tuple[Statement, Reader]]:
@@ -234,7 +282,7 @@ class Operations:
         else:
             spaces, keys = (list(column) for column in zip(*wanted, strict=True))
             statement = self.ask(sql.GET_MANY, {"ns": spaces, "key": keys, "now": now})
-        load = self._load
+        load = self.load
 
         def read(rows: list[Any]) -> Iterable[int]:
             for i, body, created, updated, mortal in rows:
@@ -283,7 +331,7 @@ class Operations:
             SearchItem(
                 namespace_of(row[0]),
                 unescaped(row[1]),
-                self._load(row[2]),
+                self.load(row[2]),
                 row[3].astimezone(UTC),
                 row[4].astimezone(UTC),
                 *row[6:],
@@ -328,6 +376,7 @@ class Operations:
                     "searchable": [put.searchable for _, _, put in puts],
                     "ttl": [None if put.op.ttl is None else float(put.op.ttl) for _, _, put in puts],
                     "words": [self._words(put) for _, _, put in puts],
+                    "fields": [_fields(put) for _, _, put in puts],
                     "now": now,
                 },
             )
@@ -342,7 +391,7 @@ class Operations:
 
     def sweep(self) -> Steps[int]:
         """Deletes some of what has expired; returns how many. 0 if another sweeper is at it."""
-        yield from self._ready()
+        yield from self.ready()
         ((mine,),) = yield [self.ask(sql.TRY_SWEEPING, (self._sweepers_lock(),))]
         if not mine[0]:
             return 0
@@ -352,6 +401,10 @@ class Operations:
     def _sweepers_lock(self) -> int:
         digest = blake2b(f"threadkeep sweeper {self.schema}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big", signed=True)
+
+
+def _fields(put: Put) -> str | None:
+    return None if put.op.index is None else json.dumps(put.op.index)
 
 
 def _place(write: tuple[Place, Put | None]) -> Place:

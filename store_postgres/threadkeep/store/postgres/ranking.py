@@ -44,7 +44,7 @@ _DISTANCES = {
 _SCORES = {"cosine": "1 - min(distance)", "inner_product": "- min(distance)", "l2": "- min(distance)"}
 
 _WITHIN = "AND v.ns >= %(first)b AND v.ns < %(end)b"
-# A CASE, of which the planner knows nothing: it would take a range for a few rows, and read and sort them all.
+# A CASE, of which the planner knows nothing: it takes a range for a few rows, and would read and sort all.
 _WITHIN_INDEXED = "AND CASE WHEN v.ns >= %(first)b THEN v.ns < %(end)b ELSE false END"
 _BEHIND = """WHERE (best.score < %(after)b::float8 OR best.score = %(after)b::float8
     AND (item.updated, item.ns, item.key) > (%(updated)b::timestamptz, %(ns)b, %(key)b))"""

@@ -29,12 +29,13 @@ TOUCH = complete("""
     UPDATE {item} AS item SET expires = <now> + ttl * interval '1 minute' FROM mine
     WHERE item.no = mine.no""")
 PUT = complete("""
-    INSERT INTO {item} AS item (ns, key, body, value, created, updated, ttl, expires, words)
+    INSERT INTO {item} AS item (ns, key, body, value, created, updated, ttl, expires, words, fields)
     SELECT ns, key, body, coalesce(searchable, body)::jsonb, <now>, <now>, ttl,
-        <now> + ttl * interval '1 minute', string_to_array(words, ' ')
+        <now> + ttl * interval '1 minute', string_to_array(words, ' '), fields
     FROM unnest(%(ns)b::text[], %(key)b::text[], %(body)b::text[], %(searchable)b::text[], %(ttl)b::float8[],
-        %(words)b::text[]) AS new (ns, key, body, searchable, ttl, words)
+        %(words)b::text[], %(fields)b::text[]) AS new (ns, key, body, searchable, ttl, words, fields)
     ON CONFLICT (ns, key) DO UPDATE SET body = excluded.body, value = excluded.value, words = excluded.words,
+        fields = excluded.fields,
         created = CASE WHEN item.expires <= excluded.updated THEN excluded.created ELSE item.created END,
         updated = excluded.updated, ttl = excluded.ttl, expires = excluded.expires""")
 # By a store without an index where others have one: what they embedded is no longer the item.

@@ -32,6 +32,8 @@ _MIGRATIONS = (
         (
             # Of items that were put with an index, in their order and with repetitions: their number ranks.
             'ALTER TABLE {item} ADD COLUMN words text[] COLLATE "C"',
+            # What `index` a put had, as JSON, for embedding it anew; NULL: what the store has.
+            "ALTER TABLE {item} ADD COLUMN fields text",
             "CREATE INDEX threadkeep_item_by_word ON {item} USING gin (words) WHERE words IS NOT NULL",
         ),
     ),
