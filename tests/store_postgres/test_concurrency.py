@@ -141,6 +141,27 @@ async def test_sync_methods_work_from_threads_and_raise_on_the_loop(database: st
             store.get(("t",), "k")
 
 
+@pytest.mark.parametrize("options", [{}, {"pool_config": POOL}])
+def test_a_store_made_outside_of_loops_is_used_from_two_of_them_and_by_a_thread(
+    database: str, options: Any
+) -> None:
+    store = AsyncPostgresStore.from_conn_string(database, **options)
+
+    async def elsewhere(i: int) -> Any:
+        await store.aput(("t",), str(i), {"i": i})
+        items = await asyncio.gather(*(store.aget(("t",), str(i)) for _ in range(5)))
+        return [item.value["i"] for item in items if item]
+
+    async def main() -> None:
+        async with store:
+            await store.setup()
+            assert await asyncio.to_thread(store.get, ("t",), "k") is None
+            threads = [asyncio.to_thread(asyncio.run, elsewhere(i)) for i in range(3)]
+            assert await asyncio.gather(elsewhere(3), *threads) == [[i] * 5 for i in (3, 0, 1, 2)]
+
+    asyncio.run(main())
+
+
 def mortal(database: str, count: int) -> PostgresStore:
     """A store, an hour after that many items expired, beside one that lives."""
     store = PostgresStore.from_conn_string(database, pool_config=POOL)
