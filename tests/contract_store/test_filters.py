@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.contract_store.backends import BACKENDS, Backend, Store, opened
+from tests.contract_store.random_filters import Case, cases
 from threadkeep.store.base import InvalidFilterError, PutOp, SearchOp
 from threadkeep.store.filter import matches, parse
 
@@ -173,59 +173,6 @@ async def test_a_filtered_page_is_full_while_items_are_left(store: Store) -> Non
         assert [item.value["n"] for item in page] == list(range(0, 300, 3))[offset : offset + 10]
 
 
-NAMES = st.sampled_from(["a", "b", "a.b", "é", "%", "_", "*", ":", "", "0", "\0", "$a", "a b", "\\"])
-TEXTS = st.one_of(
-    st.sampled_from(
-        ["", "a", "b", "ab", "A", "é", "%", "_", "1", "\0", "\x01", "\x02", "\ue000", "😀", "true"]
-    ),
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=4),
-)
-NUMBERS = st.one_of(
-    st.sampled_from([0, 1, -1, 1.0, 0.5, 0.1, 2**53, 2**53 + 1, 2.0**53, 1e23, 10**23, 10**22, -0.0, 1e-7]),
-    st.integers(-3, 3),
-    st.floats(-1e6, 1e6, allow_nan=False),
-)
-SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
-JSON: st.SearchStrategy[Any] = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
-    max_leaves=5,
-)
-
-
-def escaped(name: str) -> str:
-    """The name of a field in a filter."""
-    safe = name.replace("\\", "\\\\").replace(".", "\\.")
-    return f"\\{safe}" if safe.startswith("$") else safe
-
-
-PATHS = st.lists(NAMES.map(escaped), min_size=1, max_size=2).map(".".join)
-CONDITIONS: st.SearchStrategy[Any] = st.deferred(
-    lambda: st.one_of(
-        SCALARS,
-        st.lists(SCALARS, max_size=2),
-        st.builds(dict, st.dictionaries(PATHS, CONDITIONS, max_size=2)),
-        st.dictionaries(st.sampled_from(["$eq", "$ne", "$contains"]), JSON, min_size=1, max_size=2),
-        st.dictionaries(
-            st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), st.one_of(NUMBERS, TEXTS), min_size=1, max_size=2
-        ),
-        st.dictionaries(st.sampled_from(["$in", "$nin"]), st.lists(JSON, max_size=3), min_size=1),
-        st.builds(lambda there: {"$exists": there}, st.booleans()),
-        st.builds(lambda condition: {"$not": condition}, CONDITIONS),
-        st.dictionaries(st.sampled_from(["$and", "$or"]), st.lists(CONDITIONS, max_size=2), min_size=1),
-    )
-)
-FILTERS: st.SearchStrategy[dict[str, Any]] = st.recursive(
-    st.dictionaries(PATHS, CONDITIONS, max_size=2),
-    lambda inner: st.one_of(
-        st.builds(lambda each: {"$not": each}, inner),
-        st.builds(lambda each: {"$or": each}, st.lists(inner, max_size=2)),
-        st.builds(lambda each: {"$and": each}, st.lists(inner, max_size=2)),
-    ),
-    max_leaves=3,
-)
-
-
 async def compare(store: Store, home: str, values: list[dict[str, Any]], asked: list[dict[str, Any]]) -> None:
     """Puts the values and asks every filter of them."""
     await store.batch([PutOp((home,), str(n), value) for n, value in enumerate(values)])
@@ -241,12 +188,9 @@ def test_random_filters_find_what_the_reference_evaluator_finds(backend: Backend
     homes = (f"n{n}" for n in count())
 
     @settings(max_examples=100)
-    @given(
-        values=st.lists(st.dictionaries(NAMES, JSON, max_size=3), min_size=1, max_size=8),
-        asked=st.lists(FILTERS, min_size=1, max_size=6),
-    )
-    def run(values: list[dict[str, Any]], asked: list[dict[str, Any]]) -> None:
-        runner.run(compare(store, next(homes), values, asked))
+    @given(cases())
+    def run(case: Case) -> None:
+        runner.run(compare(store, next(homes), case.values, case.asked))
 
     with asyncio.Runner() as runner:
         opening = opened(backend, tmp_path / "store.db")
