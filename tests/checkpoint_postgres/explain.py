@@ -17,7 +17,7 @@ from psycopg import sql
 from tests.contract.points import address, point
 from tests.postgres_server import drop_database, fresh_database
 from threadkeep.checkpoint.base import SavePoint, SaveWrites
-from threadkeep.checkpoint.postgres import PostgresSaver
+from threadkeep.checkpoint.postgres import PostgresSaver, ShallowPostgresSaver
 
 CHECKPOINTS = 1_000
 TABLES = ("thread", "point", "write", "object")
@@ -141,16 +141,25 @@ def numbered(query: bytes) -> bytes:
     return re.sub(rb"%%|%(?:\((\w+)\))?b", number, query)
 
 
-def operations(fresh: Callable[[], PostgresSaver]) -> dict[str, Callable[[], Any]]:
+def operations(
+    fresh: Callable[[], PostgresSaver], shallow: Callable[[], ShallowPostgresSaver]
+) -> dict[str, Callable[[], Any]]:
     """The hot operations, by name; each as a saver that knows nothing does it, if not said otherwise."""
-    known = fresh()
+    known, known_shallow = fresh(), shallow()
     last = chat(known, "mine", 12)
+    newest = chat(known_shallow, "shallow", 12)
 
     def put(saver: PostgresSaver) -> None:
         nonlocal last
         step = ops("mine", 12, last)
         saver.commit(step)
         last = address("mine", id=step[0].checkpoint["id"])
+
+    def put_shallow(saver: ShallowPostgresSaver) -> None:
+        nonlocal newest
+        step = ops("shallow", 3, newest)  # a shorter list: some objects go
+        saver.commit(step)
+        newest = address("shallow", id=step[0].checkpoint["id"])
 
     middle = [*fresh().list(address("t77"), limit=500)][-1].config
     return {
@@ -169,9 +178,12 @@ def operations(fresh: Callable[[], PostgresSaver]) -> dict[str, Callable[[], Any
         "put, unknown thread": lambda: put(fresh()),
         "put_writes": lambda: fresh().put_writes(last, [("n", 1)], "late"),
         "put_writes, again": lambda: fresh().put_writes(last, [("n", 2), ("m", ["x"])], "late"),
+        "shallow put, known thread": lambda: put_shallow(known_shallow),
+        "shallow put, unknown thread": lambda: put_shallow(shallow()),
         "copy_thread": lambda: fresh().copy_thread("mine", "copy"),
         "delete_for_runs": lambda: fresh().delete_for_runs(["78run 5"]),
         "prune": lambda: fresh().prune(["copy"]),
+        "prune, long thread": lambda: fresh().prune(["t79"]),
         "delete_thread": lambda: fresh().delete_thread("mine"),
     }
 
@@ -181,7 +193,7 @@ def watched(database: str, options: str = "COSTS OFF") -> list[Seen]:
     watcher = Watcher(options)
     # Without prepared statements there is no pipeline either, in which nothing could be explained between.
     with psycopg.connect(database, autocommit=True, prepare_threshold=None) as conn:
-        todo = operations(lambda: PostgresSaver(conn))
+        todo = operations(lambda: PostgresSaver(conn), lambda: ShallowPostgresSaver(conn))
         conn.cursor_factory = watcher.cursor
         for watcher.operation, run in todo.items():
             run()

@@ -11,7 +11,8 @@ HOT = {
     "list, filter that few match", "list, filter that all match", "list, filter over all threads",
     "list, over all threads", "list, pages over all threads",
     "put, known thread", "put, unknown thread", "put_writes", "put_writes, again",
-    "copy_thread", "delete_for_runs", "prune", "delete_thread",
+    "shallow put, known thread", "shallow put, unknown thread",
+    "copy_thread", "delete_for_runs", "prune", "prune, long thread", "delete_thread",
 }  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def test_a_known_thread_is_put_by_one_statement_and_a_checkpoint_got_by_few(seen
         return len([each for each in seen if each.operation == operation])
 
     assert count("put, known thread") == 1
+    assert count("shallow put, known thread") == 1
     assert count("get_tuple, newest") <= 2
     assert count("get_tuple, by id") <= 2
 
