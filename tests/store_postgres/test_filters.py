@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.contract_store.test_filters import FILTERS, JSON, NAMES
-from tests.contract_store.test_filters import escaped as in_filter
+from tests.contract_store.random_filters import Case, cases
+from tests.contract_store.random_filters import escaped as in_filter
 from tests.postgres_server import shared_database
 from threadkeep.postgres.statements import quoted
 from threadkeep.store.filter import matches, parse
@@ -30,17 +30,12 @@ def said(conn: psycopg.Connection[Any], filter: dict[str, Any], values: list[dic
 
 
 @settings(max_examples=400)
-@given(
-    values=st.lists(st.dictionaries(NAMES, JSON, max_size=3), min_size=1, max_size=10),
-    asked=st.lists(FILTERS, min_size=1, max_size=8),
-)
-def test_every_filter_is_true_or_false_as_the_evaluator_says(
-    values: list[dict[str, Any]], asked: list[dict[str, Any]]
-) -> None:
+@given(cases())
+def test_every_filter_is_true_or_false_as_the_evaluator_says(case: Case) -> None:
     with psycopg.connect(shared_database(), autocommit=True, prepare_threshold=None) as conn:
-        for filter in asked:
+        for filter in case.asked:
             tree = parse(filter)
-            assert said(conn, filter, values) == [matches(tree, value) for value in values], filter
+            assert said(conn, filter, case.values) == [matches(tree, value) for value in case.values], filter
 
 
 TEXTS = st.text(st.sampled_from("\x00\x01\x02\x03\x04ab"), max_size=6)
