@@ -310,3 +310,21 @@ def test_a_store_without_an_index_does_not_load_numpy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "1 False\n"
+
+
+@pytest.mark.parametrize("limit", [1, 7, 30])
+@pytest.mark.parametrize("least", [0, 900, 1990, 1999, 2000])
+def test_a_filter_that_few_items_pass_finds_the_best_of_them(least: int, limit: int) -> None:
+    store = InMemoryStore(INDEX)
+    for number in range(2000):
+        text = {"text": "a" * (number % 40 + 1) + "b" * (number % 7)}
+        store.put(
+            ("u", f"{number % 3}"), f"{number}", {**text, "n": number}, index=None if number % 9 else False
+        )
+    for prefix in ((), ("u", "1")):
+        ranked = store.search(prefix, query="aaab", limit=2000)
+        wanted = [item for item in ranked if item.value["n"] >= least]
+        found = store.search(prefix, query="aaab", limit=limit, filter={"n": {"$gte": least}})
+        assert found == wanted[:limit]
+        rest = store.search(prefix, query="aaab", limit=limit, offset=limit, filter={"n": {"$gte": least}})
+        assert rest == wanted[limit : 2 * limit]

@@ -215,11 +215,17 @@ class Vectors(Generic[Owner]):
         while True:
             best = _best(scores, wanted, self._margin)
             rows = best if part is None else part.rows[best]
-            exact = self._scores(self.at(rows) if part is None else part.matrix[best], wide)
+            exact = self._exact(rows if part is None else best, part, wide)
             yield from self._owned(rows, exact, wanted, seen, order)
             if wanted >= len(scores):
                 return
             wanted *= 4
+
+    def _exact(self, rows: Rows, part: Part | None, query: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The scores of some rows (of *part*), a few thousand at a time: float64 takes room."""
+        pieces = [rows[start : start + 4096] for start in range(0, len(rows), 4096)] or [rows]
+        found = [self._scores(self.at(p) if part is None else part.matrix[p], query) for p in pieces]
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def _owned(
         self, rows: Rows, exact: NDArray[np.float64], wanted: int, seen: set[int], order: Order[Owner]

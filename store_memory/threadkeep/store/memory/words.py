@@ -6,8 +6,10 @@ Knows nothing of queries' filters, of time or of vectors.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from math import log
+from operator import itemgetter
 
 from threadkeep.store.base import Namespace
 from threadkeep.store.lexical import words, words_of
@@ -20,6 +22,9 @@ LENGTH = 0.75
 
 Home = dict[Record, int]
 """How often each item of one namespace has a word."""
+
+
+_score = itemgetter(1)
 
 
 class Words:
@@ -59,16 +64,17 @@ class Words:
             if not self._holders[word]:
                 del self._holders[word]
 
-    def ranked(self, query: str, prefix: Namespace) -> list[tuple[Record, float]]:
+    def ranked(self, query: str, prefix: Namespace) -> Iterator[tuple[Record, float]]:
         """The items under *prefix* that have a word of *query*, with their scores, best first; equals in the
         order of a list.
         """
         scores: dict[Record, float] = {}
         for word in dict.fromkeys(words(query)):
-            self._score(word, prefix, scores)
-        return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0].order))
+            self._count(word, prefix, scores)
+        for _, equals in groupby(sorted(scores.items(), key=_score, reverse=True), _score):
+            yield from sorted(equals, key=lambda pair: pair[0].order)
 
-    def _score(self, word: str, prefix: Namespace, scores: dict[Record, float]) -> None:
+    def _count(self, word: str, prefix: Namespace, scores: dict[Record, float]) -> None:
         holders, everyone = self._holders[word], len(self._lengths)
         rarity = log(1 + (everyone - holders + 0.5) / (holders + 0.5))
         usual = self._total / everyone if everyone else 1
