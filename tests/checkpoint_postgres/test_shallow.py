@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import operator
+import threading
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypedDict
 
 import psycopg
@@ -279,3 +281,65 @@ def test_the_savers_take_what_the_others_take(database: str) -> None:
         saver = ShallowPostgresSaver(pool)
         saver.setup()
         assert saver.get_tuple(address()) is None
+
+
+def test_readers_see_one_state_or_the_next_while_a_run_goes_on(
+    database: str, saver: ShallowPostgresSaver
+) -> None:
+    seen: list[list[int]] = [[], []]
+    done = threading.Event()
+
+    def read(found: list[int]) -> None:
+        with ShallowPostgresSaver.from_conn_string(database) as reader:
+            while not done.is_set():
+                state = reader.get_tuple(address())
+                if state is not None:
+                    values = state.checkpoint["channel_values"]
+                    assert values == {"n": values["n"], "value": f"{values['n']} " * 500}
+                    found.append(values["n"])
+
+    with ThreadPoolExecutor(2) as readers:
+        reading = [readers.submit(read, found) for found in seen]
+        try:
+            config: Any = address()
+            for n in range(400):
+                made = point({"n": n, "value": f"{n} " * 500}, {"n": n + 1, "value": n + 1})
+                saver.put(config, made, {}, {"n": n + 1, "value": n + 1})
+                config = address(id=made["id"])
+        finally:
+            done.set()
+        for each in reading:
+            each.result(30)
+    assert all(found == sorted(found) and len(set(found)) > 3 for found in seen)
+
+
+def test_runs_of_several_processes_on_one_thread_leave_one_whole_state(
+    database: str, saver: ShallowPostgresSaver
+) -> None:
+    """Each saver knows nothing of the others, as if it were in another process."""
+
+    def work(mark: str) -> None:
+        with ShallowPostgresSaver.from_conn_string(database) as mine, warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConcurrentUpdateWarning)
+            for n in range(40):
+                state = mine.get_tuple(address())
+                before = state.checkpoint["channel_values"]["messages"] if state else []
+                version = state.checkpoint["channel_versions"]["messages"] if state else 0
+                messages = [*before[-20:], {"by": mark, "text": f"{mark} {n % 5} " * 40}]
+                made = point({"messages": messages}, {"messages": version + 1})
+                parent = state.config if state else address()
+                mine.put(parent, made, {}, {"messages": version + 1})
+                mine.put_writes(address(id=made["id"]), [("messages", messages[-2:])], mark)
+
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(work, mark) for mark in "abcd"]:
+            each.result(60)
+    with ShallowPostgresSaver.from_conn_string(database) as reader:
+        state = reader.get_tuple(address())
+        assert state is not None
+        messages = state.checkpoint["channel_values"]["messages"]
+        assert all(each["text"].startswith(each["by"]) for each in messages)
+        waiting = {id(value): value for _, _, value in state.pending_writes or []}
+    points, _, objects = rows(database)
+    texts = {each["text"] for each in [*messages, *(e for value in waiting.values() for e in value)]}
+    assert (points, objects) == (1, len(texts))
