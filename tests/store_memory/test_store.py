@@ -103,6 +103,13 @@ def test_a_default_ttl_counts_for_every_put() -> None:
 )
 @settings(max_examples=150, deadline=None)
 def test_an_index_of_equal_fields_goes_with_every_change(changes: list[Any], built: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contents, "SCANNED", 0)
+        compare_filters(changes, built)
+
+
+def compare_filters(changes: list[Any], built: int) -> None:
+    """Makes the changes, the indexes in the midst of them, and looks for everything."""
     store = InMemoryStore(INDEX)
     held: dict[Any, dict[str, Any]] = {}
     filters: list[dict[str, Any]] = [{"a.b": value} for value in VALUES]
@@ -128,7 +135,18 @@ def test_an_index_of_equal_fields_goes_with_every_change(changes: list[Any], bui
                 assert sorted((item.namespace, item.key) for item in found) == wanted
 
 
+def test_few_items_are_looked_at_without_an_index() -> None:
+    store = InMemoryStore()
+    for number in range(300):
+        store.put(("few",) if number < 100 else ("many",), f"{number}", {"n": number % 3})
+    assert len(store.search(("few",), filter={"n": 1}, limit=100)) == 33
+    assert len(store._contents._fields) == 0
+    assert len(store.search((), filter={"n": 1}, limit=200)) == 100
+    assert len(store._contents._fields) == 1
+
+
 def test_fields_with_an_index_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "SCANNED", 0)
     monkeypatch.setattr(equals, "MAX_PATHS", 2)
     store = InMemoryStore()
     store.put(("u",), "k", {"a": 1, "b": 2, "c": 3})
