@@ -140,9 +140,9 @@ def test_few_items_are_looked_at_without_an_index() -> None:
     for number in range(300):
         store.put(("few",) if number < 100 else ("many",), f"{number}", {"n": number % 3})
     assert len(store.search(("few",), filter={"n": 1}, limit=100)) == 33
-    assert len(store._contents._fields) == 0
+    assert len(store._contents._fields.indexes) == 0
     assert len(store.search((), filter={"n": 1}, limit=200)) == 100
-    assert len(store._contents._fields) == 1
+    assert len(store._contents._fields.indexes) == 1
 
 
 def test_fields_with_an_index_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_fields_with_an_index_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abcab":
         assert keys(store.search((), filter={name: ord(name) - 96})) == ["k"]
         store.put(("u",), "k", {"a": 1, "b": 2, "c": 3})
-    assert len(store._contents._fields) == 2
+    assert len(store._contents._fields.indexes) == 2
 
 
 def test_vectors_that_are_kept_for_a_namespace_go_with_every_change(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,13 +62,15 @@ class Contents:
 
     def put(self, record: Record, old: Record | None) -> None:
         """Puts *record* in the place of *old*; the rows of *old* that it has taken over are its own now."""
+        if self.vectors is None and self._words is None and not self._fields.indexes:
+            self.items.put(record, old)
+            return
         if self.vectors is not None and record.rows:
             self.vectors.give(record.rows.values(), record)
         if old is not None:
             self._forget(old, record.rows)
         self.items.put(record, old)
-        if self._fields:
-            self._fields.add(record)
+        self._fields.add(record)
         if self._words is not None:
             self._words.add(record)
 
@@ -77,8 +79,7 @@ class Contents:
         self.items.delete(record)
 
     def _forget(self, record: Record, taken: Mapping[bytes, int]) -> None:
-        if self._fields:
-            self._fields.remove(record)
+        self._fields.remove(record)
         if self._words is not None:
             self._words.remove(record)
         if self.vectors is not None and record.rows:

@@ -21,17 +21,14 @@ class EqualFields:
     """An index of each field that a filter compared by equality lately, built when it was first asked for."""
 
     def __init__(self) -> None:
-        self._indexes: dict[Path, Index] = {}
-
-    def __len__(self) -> int:
-        return len(self._indexes)
+        self.indexes: dict[Path, Index] = {}
 
     def add(self, record: Record) -> None:
-        for path, index in self._indexes.items():
+        for path, index in self.indexes.items():
             index.setdefault(_key(_at(record.value, path)), {})[record] = None
 
     def remove(self, record: Record) -> None:
-        for path, index in self._indexes.items():
+        for path, index in self.indexes.items():
             key = _key(_at(record.value, path))
             holders = index[key]
             del holders[record]
@@ -46,14 +43,14 @@ class EqualFields:
         return min(found, key=len, default=None)
 
     def _index(self, path: Path, records: Iterable[Record]) -> Index:
-        index = self._indexes.pop(path, None)
+        index = self.indexes.pop(path, None)
         if index is None:
             index = {}
             for record in records:
                 index.setdefault(_key(_at(record.value, path)), {})[record] = None
-            if len(self._indexes) >= MAX_PATHS:
-                del self._indexes[next(iter(self._indexes))]
-        self._indexes[path] = index
+            if len(self.indexes) >= MAX_PATHS:
+                del self.indexes[next(iter(self.indexes))]
+        self.indexes[path] = index
         return index
 
 

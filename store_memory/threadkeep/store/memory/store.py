@@ -190,9 +190,9 @@ class InMemoryStore(BaseStore):
 
     def _put_simply(self, namespace: Namespace, key: str, value: dict[str, Any]) -> None:
         """As the batch of one put, in a third of the time (7 µs)."""
-        copy = own(value)
+        record = Record(namespace, key, own(value), BEFORE, BEFORE)
         with self._lock:
-            self._put(Record(namespace, key, copy, BEFORE, BEFORE), self._time(), {})
+            self._put(record, datetime.now(UTC) if self._now is None else self._now(), {})
 
     def _embed(self, wanted: _Wanted) -> None:
         assert self.embeddings is not None
