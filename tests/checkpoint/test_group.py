@@ -32,7 +32,7 @@ def test_a_single_caller_runs_alone() -> None:
         sizes.append(len(plans))
         return run_all(plans)
 
-    group: Group[Any, int] = Group(noted, gather=0.0005)
+    group: Group[Any, int] = Group(noted)
     assert [group.run(plan_of(i)) for i in range(5)] == [0, 1, 2, 3, 4]
     assert sizes == [1] * 5
 
@@ -47,7 +47,7 @@ def test_callers_that_come_meanwhile_share_the_next_run() -> None:
         assert go_on.wait(10)
         return run_all(plans)
 
-    group: Group[Any, int] = Group(noted, gather=0.0005)
+    group: Group[Any, int] = Group(noted)
     results: dict[int, int] = {}
     workers = [
         threading.Thread(target=lambda i=i: results.update({i: group.run(plan_of(i))})) for i in range(6)
@@ -77,7 +77,7 @@ def test_what_interrupts_the_leader_reaches_its_followers_as_an_error() -> None:
             return run_all(plans)
         raise KeyboardInterrupt
 
-    group: Group[Any, int] = Group(interrupted, gather=0.0005)
+    group: Group[Any, int] = Group(interrupted)
     outcomes: list[str] = []
 
     def run(i: int) -> None:
@@ -102,7 +102,7 @@ def test_what_interrupts_the_leader_reaches_its_followers_as_an_error() -> None:
 
 
 def test_an_error_of_one_is_raised_to_that_one() -> None:
-    group: Group[Any, int] = Group(lambda plans: [ValueError("mine")], gather=0.0005)
+    group: Group[Any, int] = Group(lambda plans: [ValueError("mine")])
     with pytest.raises(ValueError, match="mine"):
         group.run(plan_of(1))
 
@@ -115,7 +115,7 @@ def test_after_an_error_of_the_whole_run_the_group_goes_on() -> None:
             raise OSError("disk")
         return run_all(plans)
 
-    group: Group[Any, int] = Group(run, gather=0.0005)
+    group: Group[Any, int] = Group(run)
     with pytest.raises(OSError, match="disk"):
         group.run(plan_of(1))
     broken = False

@@ -18,13 +18,16 @@ from threadkeep.checkpoint.requests import Plan, PointRow, ThreadRow, WritesRow
 __all__ = ["Listing", "get_tuple"]
 
 _PAGE = 20
+_PAGE_MAX = 100
+"""Checkpoints that are loaded together if so many are asked for."""
 _MANY = 300
 """Objects from which on the collector waits."""
 
 
 def get_tuple(address: Address, codec: Codec, memos: Memos) -> Plan[CheckpointTuple | None]:
     """The checkpoint at an address, or None."""
-    thread: ThreadRow | None = yield ask.FindThread(address.thread_id, None, (address.ns, address.id))
+    cold = memos.get(address.thread_id) is None
+    thread: ThreadRow | None = yield ask.FindThread(address.thread_id, None, (address.ns, address.id), cold)
     if thread is None:
         return None
     row: PointRow | None = yield ask.ReadPoint(thread.no, address.ns, address.id)
@@ -174,7 +177,7 @@ class Listing:
             self._done = True
             row: PointRow | None = yield ask.ReadPoint(no, query.ns, query.id)
             return [row] if row and (query.before is None or row.id < query.before) else []
-        size = _PAGE if self._left is None or query.filter or query.id else min(self._left, _PAGE)
+        size = _PAGE if self._left is None or query.filter or query.id else min(self._left, _PAGE_MAX)
         rows: list[PointRow] = yield ask.Page(no, query.ns, self._after, size, query.filter)
         if len(rows) < size:
             self._done = True

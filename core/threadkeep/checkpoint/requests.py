@@ -80,6 +80,8 @@ class FindThread(NamedTuple):
     ns: str | None = None
     point: tuple[str, str | None] | None = None
     """Namespace and id (None for the newest) of the checkpoint that is read next: a hint."""
+    cold: bool = False
+    """Whether all of its objects will be asked for, since none is remembered: a hint."""
 
 
 class AddThread(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.foretold import KnownThread
 from threadkeep.checkpoint.memo import Learned
-from threadkeep.checkpoint.objects import Blob
+from threadkeep.checkpoint.objects import Blob, missing
 from threadkeep.checkpoint.postgres import sql
 from threadkeep.checkpoint.postgres.names import checked_id, conditions, escape, key_of, place_of, unescape
 from threadkeep.checkpoint.postgres.rows import (
@@ -45,6 +45,8 @@ class Session:
         """The checkpoint that came with its thread."""
         self._writes: dict[tuple[int, str, str], list[WritesRow]] = {}
         """The writes that came with their checkpoints."""
+        self._objects: dict[int, Blob] = {}
+        """The objects that came with a checkpoint."""
         self._changed: dict[int, int] = {}
         """Threads that are locked, with the number of their next object."""
         self._known: dict[int, KnownThread] = {}
@@ -114,14 +116,17 @@ class Session:
         assert it.point is not None
         ns, id = it.point
         if id is None:
-            statement = self._sql.ask(sql.FIND_NEWEST, key_of(ns), key)
+            template = sql.FIND_NEWEST_COLD if it.cold else sql.FIND_NEWEST
+            statement = self._sql.ask(template, key_of(ns), key)
         else:
             statement = self._sql.ask(sql.FIND_POINT, key_of(ns), checked_id(id), key)
         (rows,) = yield [statement]
         if not rows:
             self.absent = it.thread_id
             return None
-        thread, point = rows[0][:5], rows[0][5:]
+        thread, point, objects = rows[0][:5], rows[0][5:11], rows[0][11:]
+        if objects and objects[0] is not None:
+            self._objects = {n: _blob(*each) for n, *each in zip(*objects, strict=True)}
         row = self._thread(ask.FindThread(it.thread_id), [thread], [])
         assert row is not None
         asked = ask.ReadPoint(row.no, ns, id)
@@ -221,10 +226,12 @@ class Session:
         yield [self._sql.tell(sql.ADD_OBJECTS, it.no, *columns)]
 
     def _read_objects(self, it: ask.ReadObjects) -> Steps[dict[int, Blob]]:
+        if not missing(it.ranges, self._objects):
+            return self._objects
         (rows,) = yield [
             self._sql.ask(sql.OBJECTS_BETWEEN, *bounds(it.ranges), it.no, it.no, self._epochs.get(it.no))
         ]
-        found: dict[int, Blob] = {n: body if tag is None else (tag, body) for n, tag, body in rows}
+        found = {n: _blob(tag, body) for n, tag, body in rows}
         if len(found) < sum(count for _, count in it.ranges) and not self._writing:
             raise RepeatError(_VANISHED)  # deleted while the plan read, if all is well
         return found
@@ -304,3 +311,7 @@ class Session:
         numbers = self._sql.ask(sql.COPY_NEXT, it.source, it.target)
         *_, ((next,),) = yield [*(self._sql.tell(copy, it.target, it.source) for copy in copies), numbers]
         self._changed[it.target] = next
+
+
+def _blob(tag: str | None, body: bytes) -> Blob:
+    return body if tag is None else (tag, body)

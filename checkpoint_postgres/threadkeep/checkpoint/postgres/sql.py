@@ -44,6 +44,22 @@ FIND_NEWEST = """
         SELECT array_agg(task) AS tasks, array_agg(waits.body) AS bodies FROM {write} AS waits
         WHERE waits.no = point.no AND waits.space = point.space AND waits.id = point.id) AS waiting ON true
     WHERE thread.key = %b"""
+# With the newest objects, if they are small: the newest checkpoint most often refers to these.
+FIND_NEWEST_COLD = """
+    SELECT thread.no, epoch, grave, next, change, ns, id, parent, point.body, tasks, bodies,
+        numbers, tags, blobs
+    FROM {thread} AS thread
+    LEFT JOIN LATERAL (SELECT * FROM {point} AS points WHERE points.no = thread.no AND points.space = %b
+        ORDER BY id DESC LIMIT 1) AS point ON true
+    LEFT JOIN LATERAL (
+        SELECT array_agg(task) AS tasks, array_agg(waits.body) AS bodies FROM {write} AS waits
+        WHERE waits.no = point.no AND waits.space = point.space AND waits.id = point.id) AS waiting ON true
+    LEFT JOIN LATERAL (
+        SELECT array_agg(n) AS numbers, array_agg(tag) AS tags, array_agg(newest.body) AS blobs
+        FROM (SELECT * FROM {object} AS objects WHERE objects.no = thread.no
+            ORDER BY n DESC LIMIT 16) AS newest
+        WHERE octet_length(newest.body) <= 4096) AS recent ON true
+    WHERE thread.key = %b"""
 FIND_POINT = """
     SELECT thread.no, epoch, grave, next, change, ns, id, parent, point.body, tasks, bodies
     FROM {thread} AS thread
@@ -170,9 +186,11 @@ COMMIT_ALL = _COMMIT_ALL.replace("<threads>", _CHANGE_ALL).replace("<ref>", "big
 COMMIT_ALL_NEW = _COMMIT_ALL.replace("<threads>", _MAKE_ALL).replace("<ref>", "bytea")
 
 OBJECTS_AT = "SELECT place, n FROM {object} WHERE no = %b AND place = ANY(%b::bytea[])"
-# Nothing if the thread began a new epoch since its row was read: a number may then be another object's.
+# Nothing if the thread began a new epoch since its row was read: a number may then be another object's. The
+# sub-selects as in COMMIT_ALL.
 OBJECTS_BETWEEN = """
-    SELECT n, tag, body FROM unnest(%b::bigint[], %b::bigint[]) AS part (first, last)
+    SELECT n, tag, body
+    FROM unnest((SELECT %b::bigint[]), (SELECT %b::bigint[])) AS part (first, last)
     CROSS JOIN LATERAL (SELECT n, tag, body FROM {object} WHERE no = %b AND n BETWEEN first AND last) AS found
     WHERE EXISTS (SELECT FROM {thread} WHERE no = %b AND epoch = coalesce(%b::bigint, epoch))"""
 
@@ -250,7 +268,8 @@ COPY_NEXT = """
 
 ALL = [
     HASH_KEY, FIND_THREAD, LOCK_THREAD, HEAD_BY_KEY, ADD_THREAD, CHANGED, HEAD, NEWEST_POINT, READ_POINT,
-    FIND_NEWEST, FIND_POINT, HAS_CHILD, READ_WRITES, READ_TASK, SET_WRITES, ADD_POINTS, ADD_WRITES,
+    FIND_NEWEST, FIND_NEWEST_COLD, FIND_POINT, HAS_CHILD, READ_WRITES, READ_TASK, SET_WRITES, ADD_POINTS,
+    ADD_WRITES,
     ADD_OBJECTS, COMMIT_SHALLOW, COMMIT_ALL, COMMIT_ALL_NEW, OBJECTS_AT, OBJECTS_BETWEEN, THREADS,
     THREADS_OF_RUNS, POINT_ROWS, WRITE_ROWS, STALE, NUMBERS, DROP_POINTS, DROP_WRITES, DROP_OBJECTS,
     DROP_ALL_POINTS, DROP_ALL_WRITES, DROP_ALL_OBJECTS, SWEEP, TOUCH, BURY, COPY_POINTS, COPY_WRITES,

@@ -21,7 +21,6 @@ from threadkeep.checkpoint.sqlite.file import File, Synchronous
 __all__ = ["SqliteSaver"]
 
 T = TypeVar("T")
-_GATHER_SECONDS = 0.0005
 
 
 class SqliteSaver(PlannedSaver):
@@ -46,7 +45,7 @@ class SqliteSaver(PlannedSaver):
         self.conn = conn
         self._file = File(conn, synchronous, busy_timeout)
         self._lock = threading.RLock()
-        self._group = Group(self._store_all, gather=_GATHER_SECONDS)
+        self._group = Group(self._store_all)
 
     @classmethod
     def from_conn_string(
