@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import threading
 import warnings
@@ -13,12 +14,13 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
+from tests.checkpoint_postgres.test_faults import Fuse
 from tests.contract.points import Run, address, point, values
 from threadkeep.checkpoint.base import SavePoint, SaveWrites
 from threadkeep.checkpoint.postgres import PostgresSaver
 from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
 from threadkeep.checkpoint.postgres.shallow import AsyncShallowPostgresSaver, ShallowPostgresSaver
-from threadkeep.errors import ConcurrentUpdateError, ConcurrentUpdateWarning
+from threadkeep.errors import ConcurrentUpdateError, ConcurrentUpdateWarning, StorageUnavailableError
 from threadkeep.graph import START, StateGraph
 from threadkeep.types import Command, Send, interrupt
 
@@ -343,3 +345,40 @@ def test_runs_of_several_processes_on_one_thread_leave_one_whole_state(
     points, _, objects = rows(database)
     texts = {each["text"] for each in [*messages, *(e for value in waiting.values() for e in value)]}
     assert (points, objects) == (1, len(texts))
+
+
+def is_whole(fuse: Fuse) -> bool:
+    """Whether the operation had fewer statements than it takes to burn."""
+    whole, fuse.left = fuse.left is not None, None
+    return whole
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["unknown thread", "known thread"])
+def test_killed_at_any_statement_a_thread_is_before_or_after_and_loses_no_object(
+    database: str, saver: ShallowPostgresSaver, known: bool
+) -> None:
+    fuse = Fuse(database)
+    states = [{"messages": [f"{i} {k} " * 50 for k in range(3)], "n": i} for i in range(2)]
+    outcomes = set()
+    for at in range(30):
+        before, after = (point(state, dict.fromkeys(state, i + 1)) for i, state in enumerate(states))
+        thread = f"t{at}"
+        with psycopg.connect(database, autocommit=True, cursor_factory=fuse.cursor) as conn:
+            killed = ShallowPostgresSaver(conn)
+            (killed if known else saver).put(address(thread), before, {}, before["channel_versions"])
+            saver.put_writes(address(thread, id=before["id"]), [("n", "w" * 300)], "task")
+            if known:
+                killed.put_writes(address(thread, id=before["id"]), [("n", "w" * 300)], "other")
+            assert killed.get_tuple(address(thread)) is not None
+            fuse.left = at
+            with contextlib.suppress(StorageUnavailableError, psycopg.OperationalError):
+                killed.put(address(thread, id=before["id"]), after, {}, after["channel_versions"])
+        found = values(saver.get_tuple(address(thread)))
+        assert found in states
+        outcomes.add(found["n"])
+        stored = [1, 1 + known, 4] if found["n"] == 0 else [1, 0, 3]
+        assert rows(database) == stored
+        if is_whole(fuse):
+            break
+        saver.delete_thread(thread)
+    assert outcomes == {0, 1}
