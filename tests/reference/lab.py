@@ -25,6 +25,9 @@ MODULES = {
     "managed": "IsLastStep RemainingSteps",
     "errors": "NodeInterrupt",
     "checkpoint.memory": "InMemorySaver",
+    "store.memory": "InMemoryStore",
+    "store.base": "GetOp PutOp SearchOp ListNamespacesOp MatchCondition ensure_embeddings",
+    "store.base.embed": "get_text_at_path tokenize_path",
 }
 HOMES = {name: module for module, names in MODULES.items() for name in names.split()}
 

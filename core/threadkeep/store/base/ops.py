@@ -106,7 +106,10 @@ class Item:
         return iter(self.value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Item) and type(other) is type(self) and self.dict() == other.dict()
+        return isinstance(other, Item) and self._fields() == other._fields()
+
+    def _fields(self) -> tuple[Any, ...]:
+        return self.namespace, self.key, self.value, self.created_at, self.updated_at
 
     def __hash__(self) -> int:
         return hash((self.namespace, self.key))
