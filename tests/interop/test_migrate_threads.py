@@ -73,8 +73,7 @@ def test_a_moved_thread_goes_on_as_it_would_have_there(name: str, moved: Place) 
     assert runs["ours"] == runs["theirs"]
 
 
-# Not `remembers`: going back, a subgraph with a memory of its own keeps here what it remembers today.
-@pytest.mark.parametrize("name", sorted(PROGRAMS.keys() - {"remembers"}))
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
 def test_a_moved_thread_can_be_run_again_from_each_of_its_checkpoints(name: str, moved: Place) -> None:
     begun(name, moved)
     moved.migrate()

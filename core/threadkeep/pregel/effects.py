@@ -13,6 +13,8 @@ class Load(NamedTuple):
     """Asks the saver for a checkpoint. Reply: a `CheckpointTuple` or None."""
 
     config: RunnableConfig
+    before: str | None = None
+    """The newest one older than this id, instead of the newest."""
 
 
 class Execute(NamedTuple):

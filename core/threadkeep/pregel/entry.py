@@ -15,7 +15,7 @@ from threadkeep.pregel import emit
 from threadkeep.pregel.apply import Written, apply_writes
 from threadkeep.pregel.node import Writes
 from threadkeep.pregel.plan import pending_interrupts, plan
-from threadkeep.pregel.run import Run
+from threadkeep.pregel.run import Replay, Run
 from threadkeep.pregel.saving import save_point, save_writes
 from threadkeep.types import Command, Send
 
@@ -29,7 +29,8 @@ def begin(run: Run, given: Any, saved: CheckpointTuple | None) -> None:
     run.step = (saved.metadata.get("step", -2) if saved else -2) + 1
     run.stop = run.step + run.recursion_limit + 1
     if _goes_on(run, given, saved):
-        _go_on(run, given if isinstance(given, Command) else None)
+        assert saved is not None
+        _go_on(run, given if isinstance(given, Command) else None, saved)
         return
     if isinstance(given, Command):
         _command_writes(run, given)
@@ -65,7 +66,7 @@ def _belongs_to_task(run: Run, saved: CheckpointTuple) -> bool:
     return bool(saved.metadata.get("parents", {}).get(parent.run.ns) == parent.checkpoint_id)
 
 
-def _replay(run: Run, command: Command[Any] | None) -> None:
+def _replay(run: Run, command: Command[Any] | None, saved: CheckpointTuple) -> None:
     """Going on from a checkpoint that the caller named runs all that comes after it again, on a branch of
     its own.
 
@@ -74,6 +75,7 @@ def _replay(run: Run, command: Command[Any] | None) -> None:
     """
     if command is not None and pending_interrupts(run):
         return
+    run.replay = Replay(saved, set())
     if run.at_head and run.metadata.get("source") in ("update", "fork"):
         # What came from outside stays, but for an answer: the question is asked again.
         run.pending = [write for write in run.pending if write[0] == NULL_TASK_ID and write[1] != RESUME]
@@ -90,7 +92,7 @@ def _begin_anew(run: Run, given: Any) -> None:
         saved_id = run.saved_id
         run.restore(None)
         run.saved_id, run.fork = saved_id, True
-    if run.explicit_id is not None:
+    if run.explicit_id is not None or not run.at_head:
         run.fork = True
     apply_null_writes(run)
     run.updated = None
@@ -100,13 +102,13 @@ def _begin_anew(run: Run, given: Any) -> None:
     save_point(run, "input")
 
 
-def _go_on(run: Run, command: Command[Any] | None) -> None:
+def _go_on(run: Run, command: Command[Any] | None, saved: CheckpointTuple) -> None:
     run.resuming = True
     run.fork = run.explicit_id is not None
     if run.parent is not None:
         run.answers = run.parent.run.answers
     elif run.explicit_id is not None:
-        _replay(run, command)
+        _replay(run, command, saved)
     writes: Writes = []
     if command is not None:
         writes = _command_writes(run, command)

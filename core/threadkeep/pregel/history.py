@@ -20,6 +20,7 @@ from threadkeep.pregel.effects import Load
 from threadkeep.pregel.emit import state_writes, subgraph_config
 from threadkeep.pregel.entry import apply_null_writes
 from threadkeep.pregel.execute import branch_input
+from threadkeep.pregel.loads import aload, load
 from threadkeep.pregel.plan import SPECIAL, plan, stable_namespace
 from threadkeep.pregel.run import Run
 from threadkeep.pregel.saving import save_point, save_writes
@@ -77,7 +78,7 @@ def perform(steps: Plan[T]) -> T:
         if isinstance(asked, Ask):
             reply = call(*asked)
         elif isinstance(asked.effect, Load):
-            reply = asked.saver.get_tuple(asked.effect.config)
+            reply = load(asked.saver, asked.effect)
         else:
             asked.saver.commit(asked.effect.ops)
             reply = None
@@ -96,7 +97,7 @@ async def aperform(steps: Plan[T]) -> T:
         if isinstance(asked, Ask):
             reply = await either(*asked)
         elif isinstance(asked.effect, Load):
-            reply = await asked.saver.aget_tuple(asked.effect.config)
+            reply = await aload(asked.saver, asked.effect)
         else:
             await asked.saver.acommit(asked.effect.ops)
             reply = None

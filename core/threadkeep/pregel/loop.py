@@ -15,10 +15,36 @@ from threadkeep.pregel.apply import apply_writes
 from threadkeep.pregel.effects import Cancel, Execute, Load, Save, Steps, Wait
 from threadkeep.pregel.entry import begin
 from threadkeep.pregel.plan import match_pending, plan
-from threadkeep.pregel.run import Run
+from threadkeep.pregel.run import Replay, Run
 from threadkeep.pregel.saving import path_text, save_config, save_point, save_writes
 from threadkeep.pregel.task import Task
 from threadkeep.types import Interrupt
+
+
+def _starting_point(run: Run) -> Steps:
+    """The checkpoint that the run begins from, or None."""
+    past = None
+    if run.replay is not None and run.graph.own_memory and run.ns not in run.replay.visited:
+        # What is run again finds the subgraph's memory as it was.
+        run.replay.visited.add(run.ns)
+        past = yield from _beginning_of(run.replay)
+    saved = yield Load(save_config(run, run.explicit_id), past)
+    if run.explicit_id is not None or past is not None:
+        head = yield Load(save_config(run, None))
+        run.head_id = head.checkpoint["id"] if head is not None else ""
+        run.at_head = (saved.checkpoint["id"] if saved is not None else "") == run.head_id
+    return saved
+
+
+def _beginning_of(replay: Replay) -> Steps:
+    """The id of the checkpoint that is run again: of what an update or a fork made, that it was made of."""
+    point = replay.point
+    while point.metadata.get("source") in ("update", "fork") and point.parent_config is not None:
+        parent = yield Load(point.parent_config)
+        if parent is None:
+            break
+        point = parent
+    return point.checkpoint["id"]
 
 
 def superstep_loop(run: Run, given: Any) -> Steps:
@@ -28,11 +54,7 @@ def superstep_loop(run: Run, given: Any) -> Steps:
     """
     saved = None
     if run.saver is not None:
-        saved = yield Load(save_config(run, run.explicit_id))
-        if run.explicit_id is not None:
-            head = yield Load(save_config(run, None))
-            run.head_id = head.checkpoint["id"] if head is not None else ""
-            run.at_head = saved is not None and run.head_id == saved.checkpoint["id"]
+        saved = yield from _starting_point(run)
     run.restore(saved)
     begin(run, given, saved)
     try:

@@ -38,6 +38,14 @@ class Sink(NamedTuple):
     """Takes the chunks of subgraphs too."""
 
 
+class Replay(NamedTuple):
+    """A checkpoint that a caller named, from which all that comes after it is run again."""
+
+    point: CheckpointTuple
+    visited: set[str]
+    """Namespaces of subgraphs with a memory of their own that have found it as it was then."""
+
+
 @dataclass(slots=True, eq=False)
 class Run:
     """One run. See the module."""
@@ -98,6 +106,8 @@ class Run:
     """The run starts from the newest checkpoint of its thread."""
     fork: bool = False
     """The next checkpoint branches off on purpose."""
+    replay: Replay | None = None
+    """What is run again, where something is; subgraphs have that of their parent."""
     metadata: dict[str, Any] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     pending: list[PendingWrite] = field(default_factory=list)

@@ -19,6 +19,7 @@ from threadkeep.pregel.effects import Cancel, Done, Effect, Execute, Load, Save,
 from threadkeep.pregel.execute import is_async, run_task
 from threadkeep.pregel.execute_async import arun_task
 from threadkeep.pregel.finishing import finished
+from threadkeep.pregel.loads import aload
 from threadkeep.pregel.run import Chunk, Run
 from threadkeep.pregel.run_threads import NOT_YET, step_timeout
 from threadkeep.pregel.saves_async import TaskSaves
@@ -178,7 +179,7 @@ class _Driver:
                     self._run.on_chunk = self._step.wake_from_thread
             elif type(effect) is Load:
                 assert self._run.saver is not None
-                return _Outcome(await self._run.saver.aget_tuple(effect.config))
+                return _Outcome(await aload(self._run.saver, effect))
             elif type(effect) is Save:
                 assert self._saves is not None
                 await self._saves.save(self._run.take_ops(), effect.wait)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from threadkeep.pregel.effects import Cancel, Done, Effect, Execute, Load, Save, Steps, advance
 from threadkeep.pregel.execute import run_task
+from threadkeep.pregel.loads import load
 from threadkeep.pregel.run import Chunk, Run
 from threadkeep.pregel.saves import ThreadSaves
 from threadkeep.pregel.task import Task
@@ -110,7 +111,7 @@ class _Driver:
                 self._step = _Step(self._run, effect.tasks, self._wake)
             elif type(effect) is Load:
                 assert self._run.saver is not None
-                return self._run.saver.get_tuple(effect.config), None
+                return load(self._run.saver, effect), None
             elif type(effect) is Save:
                 assert self._saves is not None
                 self._saves.save(self._run.take_ops(), effect.wait)

@@ -142,6 +142,8 @@ def start_run(
     if parent is not None:
         run.ns = _nested_namespace(run, parent)
         run.parents = {**parent.run.parents, parent.run.ns: parent.checkpoint_id}
+        if run.saver is parent.run.saver:
+            run.replay = parent.run.replay
     if run.saver is not None:
         _address(run, configurable)
     run.output_keys = _checked_keys(asked.keys, graph)
