@@ -18,6 +18,7 @@ from tests.postgres_wire import Cutter
 from threadkeep.checkpoint.base import SavePoint, SaveWrites
 from threadkeep.checkpoint.postgres import PostgresSaver
 from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
+from threadkeep.checkpoint.postgres.shallow import AsyncShallowPostgresSaver, ShallowPostgresSaver
 from threadkeep.errors import StorageUnavailableError
 
 Side = Literal["asked", "answered"]
@@ -31,9 +32,10 @@ class Case(NamedTuple):
 
     colour: Literal["sync", "async"]
     mode: Literal["connection", "string", "pool", "pipeline"]
+    shallow: bool = False
 
     def __str__(self) -> str:
-        return f"{self.colour}-{self.mode}"
+        return f"{self.colour}-{self.mode}{'-shallow' * self.shallow}"
 
     @asynccontextmanager
     async def open(self, database: str) -> AsyncIterator[Saver]:
@@ -47,13 +49,19 @@ class Case(NamedTuple):
             with psycopg.connect(database, autocommit=True) as conn:
                 yield Saver(PostgresSaver(conn, **own), "sync")
         elif self.colour == "sync":
-            with PostgresSaver.from_conn_string(database, **options) as saver:
+            made = (ShallowPostgresSaver if self.shallow else PostgresSaver).from_conn_string(
+                database, **options
+            )
+            with made as saver:
                 yield Saver(saver, "sync")
         elif self.mode == "connection":
             async with await psycopg.AsyncConnection.connect(database, autocommit=True) as aconn:
                 yield Saver(AsyncPostgresSaver(aconn, **own), "async")
         else:
-            async with AsyncPostgresSaver.from_conn_string(database, **options) as asaver:
+            amade = (AsyncShallowPostgresSaver if self.shallow else AsyncPostgresSaver).from_conn_string(
+                database, **options
+            )
+            async with amade as asaver:
                 yield Saver(asaver, "async")
 
 
@@ -131,6 +139,8 @@ WAYS = [
         for case in CASES
     ),
     *((case, "first of a new thread") for case in CASES if case.mode in ("string", "pool")),
+    (Case("sync", "pool", shallow=True), "second of an unknown thread"),
+    (Case("async", "string", shallow=True), "third of a known thread"),
 ]
 
 
@@ -152,14 +162,16 @@ async def test_cut_off_at_any_statement_a_commit_is_stored_whole_or_not_at_all(
                         reader.commit(step(thread, i))
                     else:
                         await saver.call("commit", step(thread, i))
+                before = seen(reader, thread)
                 knife.arm(side, len(outcomes))
                 result = await outcome(saver, "commit", step(thread, first))
                 outcomes.append((knife.disarm(), result))
             end_others(database)
             found = seen(reader, thread)
-            assert found in (stored(thread, first), stored(thread, first + 1))
+            after = stored(thread, first + 1)[: 1 if case.shallow else None]
+            assert found in (before, after)
             if outcomes[-1][1] == "done":
-                assert found == stored(thread, first + 1)
+                assert found == after
         # A connection that the program brought cannot be made anew; all others lose nothing.
         lost = {result for cut, result in outcomes if cut}
         assert lost == ({"lost"} if case.mode == "connection" else {"done"})
