@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from threadkeep.store.base.paths import get_text_at_path, tokenize_path
 
@@ -18,6 +18,15 @@ __all__ = [
 EmbeddingsFunc: TypeAlias = Callable[[Sequence[str]], list[list[float]]]
 """Vectors for texts, in their order."""
 AEmbeddingsFunc: TypeAlias = Callable[[Sequence[str]], Awaitable[list[list[float]]]]
+
+
+class AnyEmbeddings(Protocol):
+    """What LangChain's class `Embeddings` and that of this module have in common."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]: ...
+    def embed_query(self, text: str) -> list[float]: ...
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]: ...
+    async def aembed_query(self, text: str) -> list[float]: ...
 
 
 class Embeddings(ABC):
@@ -75,7 +84,7 @@ class _AsyncFunction(Embeddings):
         return (await self._function([text]))[0]
 
 
-def ensure_embeddings(embed: Embeddings | EmbeddingsFunc | AEmbeddingsFunc | str | None) -> Embeddings:
+def ensure_embeddings(embed: AnyEmbeddings | EmbeddingsFunc | AEmbeddingsFunc | str | None) -> Embeddings:
     """An `Embeddings` for what a store was configured with.
 
     *embed*: an object with the methods of `Embeddings`, ours or LangChain's; a function from texts to

@@ -14,7 +14,7 @@ from threadkeep.checkpoint.serde.jsonplus import register
 from threadkeep.errors import InvalidNamespaceError, InvalidOpError
 
 if TYPE_CHECKING:
-    from threadkeep.store.base.embed import AEmbeddingsFunc, Embeddings, EmbeddingsFunc
+    from threadkeep.store.base.embed import AEmbeddingsFunc, AnyEmbeddings, EmbeddingsFunc
 
 Namespace: TypeAlias = tuple[str, ...]
 NamespacePath: TypeAlias = tuple[str, ...]
@@ -219,7 +219,7 @@ class IndexConfig(TypedDict, total=False):
 
     dims: int
     """The length of the vectors."""
-    embed: Embeddings | EmbeddingsFunc | AEmbeddingsFunc | str
+    embed: AnyEmbeddings | EmbeddingsFunc | AEmbeddingsFunc | str
     """What makes vectors of texts; see `ensure_embeddings`."""
     fields: list[str] | None
     """The field paths to embed; `["$"]`, the whole value, if left out."""
