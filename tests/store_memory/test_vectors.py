@@ -166,6 +166,27 @@ def test_what_is_no_finite_number_is_refused(bad: Any) -> None:
         Vectors[Owner](DIMS).matrix([[1.0, 2.0, bad, 4.0, 5.0]])
 
 
+@by_distance
+@pytest.mark.parametrize("scale", [2.0**-83, 2.0**-30, 2.0**10, 2.0**53])
+def test_very_short_and_very_long_vectors_are_ranked_as_well(distance: str, scale: float) -> None:
+    made: Vectors[Owner] = Vectors(2, distance)
+    held = {name: [[scale * (name + 1), scale * (name % 7)]] for name in range(50)}
+    for name, rows in held.items():
+        add(made, Owner(name), rows)
+    for reach in (scale, 1.0):
+        query = [reach * 3, reach * 2]
+        wanted = expected(distance, held, query)
+        found = ranked(made, query, 3)
+        assert [name for name, _ in found][:5] == [name for name, _ in wanted][:5]
+        assert [s for _, s in found] == pytest.approx([s for _, s in wanted], rel=1e-5)
+
+
+def test_a_vector_whose_products_would_overflow_is_refused() -> None:
+    for vector in ([1e19, 1.0], np.array([1e300, 1.0])):
+        with pytest.raises(InvalidOpError, match="longer than 1e\\+18"):
+            Vectors[Owner](2).matrix([vector] if isinstance(vector, list) else vector[None])  # type: ignore[arg-type]
+
+
 def test_arrays_of_any_number_type_are_taken() -> None:
     made: Vectors[Owner] = Vectors(2, "l2")
     for kind in (np.float16, np.float32, np.float64, np.int64):
