@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     ):
         made = setting(options, Path(folder))
         rows = chosen(options.rows)
-        if any(row.startswith("pg-") for row in rows):
+        if any("pg-" in row for row in rows):
             server = next(iter(made.interpreters.values()))  # the reference's, if it takes part
             running.enter_context(postgres.server(server, Path(folder) / "pg"))
         for row in rows:

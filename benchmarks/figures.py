@@ -85,6 +85,51 @@ def store_memory_figures() -> list[Figure]:
     ]
 
 
+def store_postgres_figures() -> list[Figure]:
+    def query(metric: str, what: str, *targets: Target) -> Figure:
+        text = f"10,000 memories in PostgreSQL, HNSW: query {what}"
+        return Figure("store-pg-hnsw", metric, text, "ms", targets, full_only=True)
+
+    def tenant(name: str, share: str) -> list[Figure]:
+        text, least = f"tenant holding {share} % of 20,000", Target(0.95, absolute=True)
+        recall = Figure("store-pg-tenants", f"recall_{name}", f"recall@10 of a {text}", "", (least,), True)
+        rows = Figure("store-pg-tenants", f"rows_{name}", f"rows of a {text}", "rows", more_is_better=True)
+        return [recall, rows._replace(targets=(Target(10, absolute=True),))]
+
+    def ingest(kind: str, what: str, target: Target) -> Figure:
+        return Figure(
+            f"store-pg-{kind}", "items_per_s", f"ingest of 10,000, {what}", "items/s", (target,), True, True
+        )
+
+    return [
+        ingest("hnsw", "HNSW, row by row", Target(1.5)),
+        ingest("bulk", "HNSW built afterwards", Target(0.7, of_limit=True)),
+        ingest("ivfflat", "IVFFlat", Target(10)),
+        ingest("flat", "no index", Target(15)),
+        query("all_ms", "over all", Target(1.5, of_limit=True)),
+        query("namespace_ms", "in one namespace", Target(0.5, absolute=True)),
+        query("filter_ms", "with a filter (82 % pass)", Target(2, of_limit=True)),
+        Figure(
+            "store-pg-hnsw", "rows", "rows of 100 asked, HNSW", "rows", (Target(100, absolute=True),), True
+        ),
+        Figure("store-pg-hnsw", "recall", "recall@10 over all, HNSW", "", (), True),
+        Figure(
+            "store-pg-ivfflat",
+            "recall",
+            "recall@10 over all, IVFFlat",
+            "",
+            (Target(0.95, absolute=True),),
+            True,
+        ),
+        *[each for name, share in TENANTS.items() for each in tenant(name, share)],
+        Figure("store-pg-batch", "puts_per_s", "batch put of 1,000", "items/s", (Target(1.2),), True),
+        Figure("store-pg-batch", "gets_per_s", "batch get of 1,000", "items/s", (Target(1.7),), True),
+        Figure("store-pg-batch", "single_per_s", "single get", "calls/s", (Target(2.5),), True),
+        rate_of("store-pg-aget", "aget by 64 tasks, PostgreSQL", "calls/s", 1.8),
+    ]
+
+
+TENANTS = {"30": "30", "10": "10", "3": "3", "1": "1", "01": "0.1"}
 FIGURES: list[Figure] = [
     Figure("start", "ms", "import StateGraph, fresh process", "ms", (Target(100, absolute=True),)),
     Figure("start", "rss_mb", "the same: peak memory", "MB", (Target(25, absolute=True),)),
@@ -135,4 +180,5 @@ FIGURES: list[Figure] = [
     Figure("pg-pause", "commits", "the same: commits a cycle", "commits", (Target(5, absolute=True),)),
     Figure("pg-pause", "writing", "the same: those that write", "commits"),
     *store_memory_figures(),
+    *store_postgres_figures(),
 ]

@@ -13,6 +13,7 @@ from benchmarks.workloads import (
     serialise,
     start,
     store_memory,
+    store_postgres,
 )
 
 WORKLOADS: dict[str, Workload] = {
@@ -55,4 +56,14 @@ WORKLOADS: dict[str, Workload] = {
     "store-memory-aget": Workload(store_memory.single("aget", 50), store_memory.bare_single(50)),
     "store-memory-aput-gathered": Workload(store_memory.single("aput", 1), store_memory.bare_single(1)),
     "store-memory-aget-gathered": Workload(store_memory.single("aget", 1), store_memory.bare_single(1)),
+    **{
+        f"store-pg-{kind}": Workload(
+            store_postgres.ingest(kind), store_postgres.bare_ingest(kind), whole=True
+        )
+        for kind in ("hnsw", "ivfflat", "flat")
+    },
+    "store-pg-bulk": Workload(store_postgres.bulk, store_postgres.bare_ingest("hnsw"), whole=True),
+    "store-pg-tenants": Workload(store_postgres.tenants, whole=True),
+    "store-pg-batch": Workload(store_postgres.batched),
+    "store-pg-aget": Workload(store_postgres.gets_async),
 }
