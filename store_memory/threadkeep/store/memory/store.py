@@ -305,12 +305,15 @@ class InMemoryStore(BaseStore):
             if found != expected:
                 raise ValueError(f"{path} holds vectors of {found}, but the index is of {expected}")
         contents = Contents(rows)
+        owners = sorted(
+            ((place, record, name) for record in saved.items for name, place in record.rows.items()),
+            key=lambda owner: owner[0],
+        )
         for record in saved.items:
-            names, record.rows = list(record.rows.items()), {}
+            record.rows = {}
             contents.put(record, None)
-            if rows is not None and saved.matrix is not None and names:
-                places = [place for _, place in names]
-                contents.attach(saved.matrix[places], [(record, name) for name, _ in names])
+        if rows is not None and saved.matrix is not None:
+            contents.attach(rows.restored(saved.matrix), [(record, name) for _, record, name in owners])
         with self._lock:
             self._contents = contents
             self._mortal = {record: None for record in saved.items if record.expires_at is not None}

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from threadkeep.errors import InvalidOpError
+from threadkeep.errors import InvalidOpError, StorageError
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]
@@ -107,6 +107,15 @@ class Vectors(Generic[Owner]):
         except (struct.error, OverflowError) as error:
             raise InvalidOpError(f"The embedding made a vector that is not of float32: {error}") from error
         return np.frombuffer(packed, dtype=np.float32).reshape(-1, self.dims)
+
+    def restored(self, matrix: Floats) -> Floats:
+        """Rows that `matrix` made for a store like this one. Raises `StorageError` if it cannot have."""
+        lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
+        unit = (abs(lengths - 1) < 1e-3) | (lengths == 0)
+        if not ((lengths <= LONGEST) & (unit | (self.distance != "cosine"))).all():
+            raise StorageError("The vectors of the file have lengths that no store saves.")
+        self._longest = max(self._longest, float(lengths.max(initial=0)))
+        return matrix
 
     @staticmethod
     def joined(first: Floats, second: Floats) -> Floats:
