@@ -248,13 +248,14 @@ def update(
     apply_null_writes(run)
     if saved is None:
         run.step = 0
-    run.config = where.config if "metadata" in where.config else {}
+    run.config = merge_configs(graph.config, config)
     run.fork = "checkpoint_id" in where.config[CONF]
     for number, updates in enumerate(supersteps):
         yield from _apply_updates(
             run, [StateUpdate(*given) for given in updates], fresh=saved is None and number == 0
         )
     yield Stored(where.saver, Commit(run.take_ops()))
+    run.config = {}  # what is stored with the update is no part of its address
     return run.shown_config(run.checkpoint_id)
 
 

@@ -47,6 +47,18 @@ def update_as_a_node(lab: Lab) -> Any:
     return [brief(graph.state(thread())), graph.invoke(None, thread())]
 
 
+def update_stores_what_the_config_says(lab: Lab) -> Any:
+    graph = _chain(lab)
+    graph.invoke({"log": []}, thread())
+    given = thread()
+    config = graph.update(
+        {"configurable": {**given["configurable"], "user": "u", "__own": 1}, "metadata": {"why": "test"}},
+        {"log": ["hand"]},
+    )
+    metadata = graph.state(thread()).metadata
+    return [sorted(config["configurable"]), metadata.get("user"), metadata.get("why"), "__own" in metadata]
+
+
 def update_as_start(lab: Lab) -> Any:
     graph = _chain(lab)
     graph.update(thread(), {"log": ["seed"]}, as_node="__start__")
