@@ -221,18 +221,18 @@ def test_a_pickle_with_a_right_digest_is_not_executed(tmp_path: Path, tag: bytes
 def item(**changes: Any) -> list[Any]:
     fields = {
         "namespace": ["u"], "key": "k", "value": {"a": 1}, "created": NOON, "updated": NOON, "ttl": None,
-        "expires": None, "words": True, "rows": {},
+        "expires": None, "words": True, "names": [],
     }  # fmt: skip
     return list({**fields, **changes}.values())
 
 
 def content(*items: list[Any], vectors: Any = None) -> dict[str, Any]:
-    return {"distance": "cosine", "items": list(items), "vectors": vectors}
+    return {"distance": "cosine", "items": list(items), "matrix": vectors}
 
 
 HOSTILE: dict[str, Any] = {
     "no dict": [1, 2],
-    "no items": {"distance": "cosine", "vectors": None},
+    "no items": {"distance": "cosine", "matrix": None},
     "an item too short": content([1, 2, 3]),
     "a namespace that is none": content(item(namespace=["a.b"])),
     "an empty namespace": content(item(namespace=[])),
@@ -244,17 +244,15 @@ HOSTILE: dict[str, Any] = {
     "an expiry without a ttl": content(item(expires=NOON)),
     "an endless ttl": content(item(ttl=float("inf"), expires=NOON)),
     "one item twice": content(item(), item()),
-    "rows without vectors": content(item(rows={b"h": 0})),
-    "a row that is not there": content(item(rows={b"h": 1}), vectors=np.ones((1, 3), np.float32)),
-    "a row for two": content(
-        item(rows={b"h": 0}), item(key="l", rows={b"h": 0}), vectors=np.ones((1, 3), np.float32)
-    ),
-    "a negative row": content(item(rows={b"h": -1}), vectors=np.ones((1, 3), np.float32)),
+    "a text without its vector": content(item(names=[b"h"])),
+    "one vector for two texts": content(item(names=[b"h", b"i"]), vectors=np.ones((1, 3), np.float32)),
+    "a text twice": content(item(names=[b"h", b"h"]), vectors=np.ones((2, 3), np.float32)),
+    "a hash that is none": content(item(names=["h"]), vectors=np.ones((1, 3), np.float32)),
     "vectors without an owner": content(item(), vectors=np.ones((1, 3), np.float32)),
-    "vectors of another type": content(item(rows={b"h": 0}), vectors=np.ones((1, 3), np.int8)),
-    "vectors of another shape": content(item(rows={b"h": 0}), vectors=np.ones((1, 3, 1), np.float32)),
-    "a vector of another length": content(item(rows={b"h": 0}), vectors=np.full((1, 3), 5, np.float32)),
-    "a vector with NaN": content(item(rows={b"h": 0}), vectors=np.full((1, 3), np.nan, np.float32)),
+    "vectors of another type": content(item(names=[b"h"]), vectors=np.ones((1, 3), np.int8)),
+    "vectors of another shape": content(item(names=[b"h"]), vectors=np.ones((1, 3, 1), np.float32)),
+    "a vector of another length": content(item(names=[b"h"]), vectors=np.full((1, 3), 5, np.float32)),
+    "a vector with NaN": content(item(names=[b"h"]), vectors=np.full((1, 3), np.nan, np.float32)),
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -30,18 +29,33 @@ HEADER = len(MAGIC) + 4 + 16
 
 
 class Saved(NamedTuple):
-    """What a file holds: items, and the rows of their vectors (None of a store without an index)."""
+    """What a file holds. The rows of *matrix* are those of the items, in their order."""
 
     distance: str | None
-    items: list[Record]
-    """Their `rows` count from 0 in *matrix*."""
+    items: list[list[Any]]
+    """As `plain` makes them."""
     matrix: Floats | None
+    """None of a store without an index."""
+
+
+def plain(record: Record) -> list[Any]:
+    """An item as it is saved."""
+    return [
+        list(record.namespace),
+        record.key,
+        record.value,
+        record.created_at,
+        record.updated_at,
+        record.ttl,
+        record.expires_at,
+        record.words,
+        list(record.rows),
+    ]
 
 
 def save(path: Path, saved: Saved, serde: SerializerProtocol) -> None:
     """Writes the file in one go: after a crash there is the old one or the new one."""
-    items = [_plain(record) for record in saved.items]
-    tag, body = serde.dumps_typed({"distance": saved.distance, "items": items, "vectors": saved.matrix})
+    tag, body = serde.dumps_typed(saved._asdict())
     rest = tag.encode() + b"\0" + body
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -56,7 +70,15 @@ def save(path: Path, saved: Saved, serde: SerializerProtocol) -> None:
         raise
 
 
-def load(path: Path, serde: SerializerProtocol) -> Saved:
+class Loaded(NamedTuple):
+    """A checked `Saved`: each record, and the hashes of the texts whose vectors are its rows."""
+
+    distance: str | None
+    items: list[tuple[Record, list[bytes]]]
+    matrix: Floats | None
+
+
+def load(path: Path, serde: SerializerProtocol) -> Loaded:
     """What `save` wrote. Raises `ForeignFileError`, `SchemaVersionError`, `StorageError` if it is damaged."""
     data = path.read_bytes()
     if data[: len(MAGIC)] != MAGIC:
@@ -73,7 +95,7 @@ def load(path: Path, serde: SerializerProtocol) -> Saved:
         )
     try:
         end = data.index(b"\0", HEADER)
-        return _saved(serde.loads_typed((data[HEADER:end].decode(), data[end + 1 :])))
+        return _checked(serde.loads_typed((data[HEADER:end].decode(), data[end + 1 :])))
     except Exception as error:
         raise StorageError(f"{path} does not hold a store that this serialiser reads: {error}") from error
 
@@ -82,27 +104,12 @@ def _digest(data: bytes | memoryview) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
-def _plain(record: Record) -> list[Any]:
-    return [
-        list(record.namespace),
-        record.key,
-        record.value,
-        record.created_at,
-        record.updated_at,
-        record.ttl,
-        record.expires_at,
-        record.words,
-        record.rows,
-    ]
-
-
-def _saved(found: Any) -> Saved:
-    matrix = None if found["vectors"] is None else _matrix(found["vectors"])
+def _checked(found: Any) -> Loaded:
+    matrix = None if found["matrix"] is None else _matrix(found["matrix"])
     items = [_record(item) for item in found["items"]]
-    _check(len({(record.namespace, record.key) for record in items}) == len(items), "items twice")
-    rows = [row for record in items for row in record.rows.values()]
-    _check(sorted(rows) == list(range(0 if matrix is None else len(matrix))), "rows")
-    return Saved(found["distance"], items, matrix)
+    _check(len({(record.namespace, record.key) for record, _ in items}) == len(items), "items twice")
+    _check(sum(len(names) for _, names in items) == (0 if matrix is None else len(matrix)), "vectors")
+    return Loaded(found["distance"], items, matrix)
 
 
 def _matrix(found: Any) -> Floats:
@@ -113,8 +120,8 @@ def _matrix(found: Any) -> Floats:
     return np.ascontiguousarray(found)
 
 
-def _record(item: Any) -> Record:
-    namespace, key, value, created, updated, ttl, expires_at, words, rows = item
+def _record(item: Any) -> tuple[Record, list[bytes]]:
+    namespace, key, value, created, updated, ttl, expires_at, words, names = item
     _check(isinstance(value, dict), "values")
     op = PutOp(tuple(namespace), key, value, ttl=ttl)
     validate_op_namespace(op)
@@ -122,23 +129,11 @@ def _record(item: Any) -> Record:
     times = [created, updated] if expires_at is None else [created, updated, expires_at]
     _check(all(isinstance(time, datetime) and time.tzinfo is not None for time in times), "times")
     _check((ttl is None) == (expires_at is None) and isinstance(words, bool), "expiry")
-    _check(all(isinstance(name, bytes) and type(row) is int for name, row in rows.items()), "rows")
-    record.ttl, record.expires_at, record.words, record.rows = ttl, expires_at, words, dict(rows)
-    return record
+    _check(all(isinstance(name, bytes) for name in names) and len(set(names)) == len(names), "vectors")
+    record.ttl, record.expires_at, record.words = ttl, expires_at, words
+    return record, names
 
 
 def _check(right: bool, what: str) -> None:
     if not right:
         raise ValueError(f"its {what} are not such as a store saves")
-
-
-def numbered(records: Iterable[Record]) -> tuple[list[Record], list[int]]:
-    """Copies of the records whose rows count from 0, and where each of these rows is now."""
-    copies: list[Record] = []
-    places: list[int] = []
-    for record in records:
-        copy = record.copied()
-        copy.rows = {name: len(places) + number for number, name in enumerate(record.rows)}
-        places.extend(record.rows.values())
-        copies.append(copy)
-    return copies, places

@@ -56,12 +56,6 @@ class Record:
             self.flat = _ATOMS.issuperset(map(type, self.value.values()))
         return self.value.copy() if self.flat else _copied(self.value)
 
-    def copied(self) -> Record:
-        """Another record of the same item; the value is shared."""
-        copy = Record(self.namespace, self.key, self.value, self.created_at, self.updated_at)
-        copy.ttl, copy.expires_at, copy.words, copy.rows = self.ttl, self.expires_at, self.words, self.rows
-        return copy
-
     # The next two leave out the constructors, which would look at types that are known: half the time.
 
     def item(self) -> Item:

@@ -284,10 +284,12 @@ class InMemoryStore(BaseStore):
         *serde*: what turns it into bytes, for instance encrypted ones; `load` needs the same.
         """
         with self._lock:
-            items, places = file.numbered(self._contents.items)
+            items = [file.plain(record) for record in self._contents.items]
             rows = self._contents.vectors
-            matrix = None if rows is None else rows.part(places).matrix.copy()
-        saved = file.Saved(None if rows is None else rows.distance, items, matrix)
+            saved = file.Saved(None, items, None)
+            if rows is not None:
+                places = [row for record in self._contents.items for row in record.rows.values()]
+                saved = file.Saved(rows.distance, items, rows.part(places).matrix.copy())
         file.save(Path(path), saved, serde or JsonPlusSerializer())
 
     def load(self, path: str | Path, *, serde: SerializerProtocol | None = None) -> None:
@@ -298,25 +300,21 @@ class InMemoryStore(BaseStore):
         is not readable, `ValueError` if its vectors are of other dimensions or another distance; the store is
         then as it was.
         """
-        saved = file.load(Path(path), serde or JsonPlusSerializer())
+        loaded = file.load(Path(path), serde or JsonPlusSerializer())
         rows = None if self.index_config is None else _vectors(self.index_config)
-        if rows is not None and saved.matrix is not None:
-            found, expected = (saved.distance, saved.matrix.shape[1]), (rows.distance, rows.dims)
+        if rows is not None and loaded.matrix is not None:
+            found, expected = (loaded.distance, loaded.matrix.shape[1]), (rows.distance, rows.dims)
             if found != expected:
                 raise ValueError(f"{path} holds vectors of {found}, but the index is of {expected}")
         contents = Contents(rows)
-        owners = sorted(
-            ((place, record, name) for record in saved.items for name, place in record.rows.items()),
-            key=lambda owner: owner[0],
-        )
-        for record in saved.items:
-            record.rows = {}
+        for record, _ in loaded.items:
             contents.put(record, None)
-        if rows is not None and saved.matrix is not None:
-            contents.attach(rows.restored(saved.matrix), [(record, name) for _, record, name in owners])
+        if rows is not None and loaded.matrix is not None:
+            owners = [(record, name) for record, names in loaded.items for name in names]
+            contents.attach(rows.restored(loaded.matrix), owners)
         with self._lock:
             self._contents = contents
-            self._mortal = {record: None for record in saved.items if record.expires_at is not None}
+            self._mortal = {record: None for record, _ in loaded.items if record.expires_at is not None}
 
     # Under the lock
 
