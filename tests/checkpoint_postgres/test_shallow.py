@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import operator
 import threading
@@ -15,6 +16,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from tests.checkpoint_postgres.test_faults import Fuse
+from tests.contract.backends import Saver
 from tests.contract.points import Run, address, point, values
 from threadkeep.checkpoint.base import SavePoint, SaveWrites
 from threadkeep.checkpoint.postgres import PostgresSaver
@@ -382,3 +384,21 @@ def test_killed_at_any_statement_a_thread_is_before_or_after_and_loses_no_object
             break
         saver.delete_thread(thread)
     assert outcomes == {0, 1}
+
+
+async def test_commits_of_tasks_that_wait_together_delete_what_they_replace(database: str) -> None:
+    pool: Any = {"min_size": 1, "max_size": 1}
+    async with AsyncShallowPostgresSaver.from_conn_string(database, pool_config=pool) as saver:
+        await saver.setup()
+
+        async def work(name: str) -> None:
+            run = Run(Saver(saver, "async"), name)
+            for i in range(15):
+                await run.put(value=f"{i} " * 200, n=i)
+                await saver.aput_writes(run.config, [("value", f"w{i} " * 200)], "task")
+
+        await asyncio.gather(*(work(f"t{i}") for i in range(24)))
+        for i in range(24):
+            found = await saver.aget_tuple(address(f"t{i}"))
+            assert values(found) == {"value": "14 " * 200, "n": 14}
+    assert rows(database) == [24, 24, 48]

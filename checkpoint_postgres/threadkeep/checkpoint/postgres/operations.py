@@ -84,12 +84,19 @@ class Operations:
     def store_foretold(self, them: Sequence[Foretold], codec: Codec) -> Steps[list[list[Learned] | None]]:
         """Stores commits of different threads in one statement, or two if some are new.
 
-        None, and nothing stored, for one whose thread somebody changed.
+        Those that keep no history take one each. None, and nothing stored, for one whose thread somebody
+        changed.
         """
         storage = yield from self._ready(codec)
         stored: dict[Any, int] = {}
+        shallow = sorted((it for it in them if it.known.rows is not None), key=reference)
+        if shallow:
+            found = yield [commit_one(storage, it) for it in shallow]
+            stored.update(
+                (reference(it), no) for it, rows in zip(shallow, found, strict=True) for (no,) in rows
+            )
         for new in (False, True):
-            some = [it for it in them if (not it.known.row.no) is new]
+            some = [it for it in them if it.known.rows is None and (not it.known.row.no) is new]
             if len(some) == 1:
                 (rows,) = yield [commit_one(storage, some[0])]
                 stored.update((reference(some[0]), no) for (no,) in rows)
