@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from psycopg import AsyncPipeline
 
@@ -19,10 +19,20 @@ from threadkeep.store.base import Op, Result, SearchOp, TTLConfig
 from threadkeep.store.base.batch import AsyncBatchedBaseStore
 from threadkeep.store.postgres import building
 from threadkeep.store.postgres.base import logger
-from threadkeep.store.postgres.course import Build, Course, Read, Step, Write, course, explaining
+from threadkeep.store.postgres.course import (
+    Build,
+    Read,
+    Step,
+    Write,
+    aembedded,
+    afollow,
+    course,
+    explaining,
+    sweeping,
+)
 from threadkeep.store.postgres.indexes import PostgresIndexConfig
-from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations, SearchReport
-from threadkeep.store.postgres.recall import ChangedMeanwhileError, Recall
+from threadkeep.store.postgres.operations import Operations, SearchReport
+from threadkeep.store.postgres.recall import Recall
 from threadkeep.store.postgres.reindexing import Progress, reindexing
 from threadkeep.store.postgres.tables import ITEMS, VECTORS
 from threadkeep.store.postgres.vectors import adapt
@@ -30,7 +40,6 @@ from threadkeep.store.sweeper import sweep_minutes
 
 __all__ = ["AsyncPostgresStore"]
 
-T = TypeVar("T")
 _OWNER = "AsyncPostgresStore"
 
 
@@ -152,14 +161,14 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
         return self._connections.from_thread(self._carried(ops))
 
     async def _carried(self, ops: Iterable[Op]) -> list[Result]:
-        return await self._follow(course(self._operations, ops))
+        return await afollow(course(self._operations, ops), self._perform)
 
     async def explain(self, op: SearchOp) -> SearchReport:
         """How a search is carried out: exactly or through the index, with what candidates, by which plans.
 
         Carries it out twice, the second time under `EXPLAIN (ANALYZE)`; refreshes nothing.
         """
-        return await self._follow(explaining(self._operations, op))
+        return await afollow(explaining(self._operations, op), self._perform)
 
     async def reindex(self, progress: Callable[[Progress], None] | None = None) -> None:
         """Brings vectors and index to what is configured, while others read and write; may be repeated.
@@ -168,20 +177,7 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
         place, then other indexes and vectors of other dimensions are deleted. *progress* is told how far it
         is, of the building of the index about once a second.
         """
-        await self._follow(reindexing(self._operations, progress or (lambda _: None)))
-
-    async def _follow(self, way: Course[T]) -> T:
-        try:
-            step = next(way)
-            while True:
-                try:
-                    outcome = await self._perform(step)
-                except ChangedMeanwhileError as error:
-                    step = way.throw(error)
-                else:
-                    step = way.send(outcome)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+        await afollow(reindexing(self._operations, progress or (lambda _: None)), self._perform)
 
     async def _perform(self, step: Step) -> Any:
         if isinstance(step, Read):
@@ -190,8 +186,7 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
             return await self._connections.write(step.steps, repeatable=True)
         if isinstance(step, Build):
             return await self._build(step)
-        texts = await step.embeddings.aembed_documents(step.texts) if step.texts else []
-        return texts, [await step.embeddings.aembed_query(query) for query in step.queries]
+        return await aembedded(step)
 
     async def _build(self, step: Build) -> None:
         async def watch() -> None:
@@ -211,12 +206,7 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
 
         Does nothing while another sweeper, of any process, is at it.
         """
-        swept = 0
-        while True:
-            gone = await self._connections.write(self._operations.sweep, repeatable=True)
-            swept += gone
-            if gone < SWEPT_AT_ONCE:
-                return swept
+        return await afollow(sweeping(self._operations), self._perform)
 
     async def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> asyncio.Task[None]:
         """Sweeps in a task, now and every so many minutes; done when stopped. A running one stays.

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from psycopg import Pipeline
 
@@ -17,7 +17,20 @@ from threadkeep.postgres import setup as tables
 from threadkeep.postgres.connections import Connections, PoolConfig, Resource, connecting
 from threadkeep.store.base import BaseStore, Op, Result, SearchOp, TTLConfig
 from threadkeep.store.postgres import building
-from threadkeep.store.postgres.course import Build, Course, Read, Step, Write, course, explaining
+from threadkeep.store.postgres.course import (
+    Build,
+    Embed,
+    Read,
+    Step,
+    Write,
+    aembedded,
+    afollow,
+    course,
+    embedded,
+    explaining,
+    follow,
+    sweeping,
+)
 from threadkeep.store.postgres.indexes import (
     ANNIndexConfig,
     FlatConfig,
@@ -25,8 +38,8 @@ from threadkeep.store.postgres.indexes import (
     IVFFlatConfig,
     PostgresIndexConfig,
 )
-from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations, SearchReport
-from threadkeep.store.postgres.recall import ChangedMeanwhileError, Recall
+from threadkeep.store.postgres.operations import Operations, SearchReport
+from threadkeep.store.postgres.recall import Recall
 from threadkeep.store.postgres.reindexing import Progress, reindexing
 from threadkeep.store.postgres.tables import ITEMS, VECTORS
 from threadkeep.store.postgres.vectors import adapt
@@ -43,7 +56,6 @@ __all__ = [
 ]
 
 
-T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -53,7 +65,7 @@ class PostgresStore(BaseStore):
     `conn`: a pool, whose connections work in parallel, or a connection, which one thread uses at a time. Call
     `setup` once on a new database. `pipe`: for programs that bring their connection in pipeline mode.
     `deserializer`: makes the value of its JSON. `schema`: where the tables are. The async methods run in
-    worker threads.
+    worker threads, but async embeddings on the event loop.
     """
 
     supports_ttl = True
@@ -156,14 +168,14 @@ class PostgresStore(BaseStore):
 
         Writing an item twice has the effect of once, so a batch is tried again when a connection breaks.
         """
-        return self._follow(course(self._operations, ops))
+        return follow(course(self._operations, ops), self._perform)
 
     def explain(self, op: SearchOp) -> SearchReport:
         """How a search is carried out: exactly or through the index, with what candidates, by which plans.
 
         Carries it out twice, the second time under `EXPLAIN (ANALYZE)`; refreshes nothing.
         """
-        return self._follow(explaining(self._operations, op))
+        return follow(explaining(self._operations, op), self._perform)
 
     def reindex(self, progress: Callable[[Progress], None] | None = None) -> None:
         """Brings vectors and index to what is configured, while others read and write; may be repeated.
@@ -172,20 +184,7 @@ class PostgresStore(BaseStore):
         place, then other indexes and vectors of other dimensions are deleted. *progress* is told how far it
         is, of the building of the index about once a second.
         """
-        self._follow(reindexing(self._operations, progress or (lambda _: None)))
-
-    def _follow(self, way: Course[T]) -> T:
-        try:
-            step = next(way)
-            while True:
-                try:
-                    outcome = self._perform(step)
-                except ChangedMeanwhileError as error:
-                    step = way.throw(error)
-                else:
-                    step = way.send(outcome)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+        follow(reindexing(self._operations, progress or (lambda _: None)), self._perform)
 
     def _perform(self, step: Step) -> Any:
         if isinstance(step, Read):
@@ -194,8 +193,7 @@ class PostgresStore(BaseStore):
             return self._connections.write(step.steps, repeatable=True)
         if isinstance(step, Build):
             return self._build(step)
-        texts = step.embeddings.embed_documents(step.texts) if step.texts else []
-        return texts, [step.embeddings.embed_query(query) for query in step.queries]
+        return embedded(step)
 
     def _build(self, step: Build) -> None:
         done = threading.Event()
@@ -214,19 +212,19 @@ class PostgresStore(BaseStore):
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """As `batch`."""
-        return await asyncio.to_thread(self.batch, ops)
+        return await afollow(course(self._operations, ops), self._aperform)
+
+    async def _aperform(self, step: Step) -> Any:
+        return (
+            await aembedded(step) if isinstance(step, Embed) else await asyncio.to_thread(self._perform, step)
+        )
 
     def sweep_ttl(self) -> int:
         """Deletes what has expired, in transactions of at most 1,000 items; returns how many these were.
 
         Does nothing while another sweeper, of any process, is at it.
         """
-        swept = 0
-        while True:
-            gone = self._connections.write(self._operations.sweep, repeatable=True)
-            swept += gone
-            if gone < SWEPT_AT_ONCE:
-                return swept
+        return follow(sweeping(self._operations), self._perform)
 
     def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
         """Sweeps in a thread, now and every so many minutes; done when stopped. A running one stays.

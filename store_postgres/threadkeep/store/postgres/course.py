@@ -5,18 +5,21 @@ A generator yields what is to be done and receives the outcome; each colour of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from threadkeep.errors import StorageError
 from threadkeep.postgres.statements import Steps
 from threadkeep.store.base import Embeddings, Op, Result, SearchOp
-from threadkeep.store.postgres.operations import Operations, Place, SearchReport, prepared
+from threadkeep.store.postgres.operations import SWEPT_AT_ONCE, Operations, Place, SearchReport, prepared
 from threadkeep.store.postgres.recall import ChangedMeanwhileError, NewVectors
 from threadkeep.store.postgres.vectors import Packed
 
-__all__ = ["Build", "Course", "Embed", "Read", "Step", "Write", "course", "explaining"]
+__all__ = [
+    "Build", "Course", "Embed", "Read", "Step", "Write", "aembedded", "afollow", "course", "embedded",
+    "explaining", "follow", "sweeping",
+]  # fmt: skip
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -52,6 +55,7 @@ class Build(NamedTuple):
 
 Step: TypeAlias = Embed | Read | Write | Build
 Course: TypeAlias = Generator[Step, Any, T]
+Vectors: TypeAlias = tuple[list[list[float]], list[list[float]]]
 
 
 def course(operations: Operations, ops: Iterable[Op]) -> Course[list[Result]]:
@@ -62,7 +66,8 @@ def course(operations: Operations, ops: Iterable[Op]) -> Course[list[Result]]:
     batch = prepared(ops)
     recall = operations.recall
     if recall is None:
-        return (yield _of(batch.is_one_statement)(lambda: operations.run(batch)))
+        results: list[Result] = yield _of(batch.is_one_statement)(lambda: operations.run(batch))
+        return results
     texts = {
         place: recall.texts(put.value, put.op.index) for place, put in batch.writes.items() if put is not None
     }
@@ -84,10 +89,63 @@ def course(operations: Operations, ops: Iterable[Op]) -> Course[list[Result]]:
                 asked |= zip(queries, recall.packed(made[1], queries), strict=True)
         kind, new = _of(batch.is_one_statement and not texts), NewVectors(texts, kept, vectors)
         try:
-            return (yield kind(partial(operations.run, batch, new, asked)))
+            results = yield kind(partial(operations.run, batch, new, asked))
         except ChangedMeanwhileError:
             continue
+        return results
     raise StorageError("The items of a batch were written by others again and again meanwhile.")
+
+
+def sweeping(operations: Operations) -> Course[int]:
+    """Deletes what has expired, in bounded transactions; how many items these were."""
+    swept = 0
+    while True:
+        gone: int = yield Write(operations.sweep)
+        swept += gone
+        if gone < SWEPT_AT_ONCE:
+            return swept
+
+
+def follow(way: Course[T], perform: Callable[[Step], Any]) -> T:
+    """The result of a way whose steps are performed one after the other."""
+    try:
+        step = next(way)
+        while True:
+            try:
+                outcome = perform(step)
+            except ChangedMeanwhileError as error:
+                step = way.throw(error)
+            else:
+                step = way.send(outcome)
+    except StopIteration as end:
+        return cast("T", end.value)
+
+
+async def afollow(way: Course[T], perform: Callable[[Step], Awaitable[Any]]) -> T:
+    """As `follow`."""
+    try:
+        step = next(way)
+        while True:
+            try:
+                outcome = await perform(step)
+            except ChangedMeanwhileError as error:
+                step = way.throw(error)
+            else:
+                step = way.send(outcome)
+    except StopIteration as end:
+        return cast("T", end.value)
+
+
+def embedded(step: Embed) -> Vectors:
+    """The vectors of the texts and of the queries."""
+    texts = step.embeddings.embed_documents(step.texts) if step.texts else []
+    return texts, [step.embeddings.embed_query(query) for query in step.queries]
+
+
+async def aembedded(step: Embed) -> Vectors:
+    """As `embedded`."""
+    texts = await step.embeddings.aembed_documents(step.texts) if step.texts else []
+    return texts, [await step.embeddings.aembed_query(query) for query in step.queries]
 
 
 def explaining(operations: Operations, op: SearchOp) -> Course[SearchReport]:
@@ -97,7 +155,8 @@ def explaining(operations: Operations, op: SearchOp) -> Course[SearchReport]:
     if recall is not None and op.query and recall.is_about_meaning(op):
         _, (vector,) = yield Embed(recall.embeddings, [], [op.query])
         asked[op.query] = recall.packed([vector], [op.query])[0]
-    return (yield Read(partial(operations.explained, op, condition, asked)))
+    report: SearchReport = yield Read(partial(operations.explained, op, condition, asked))
+    return report
 
 
 def _of(single: bool) -> type[Read] | type[Write]:

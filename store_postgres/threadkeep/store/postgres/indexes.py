@@ -86,7 +86,11 @@ _NUMBERS: dict[str, tuple[int, int]] = {
     "nlist": (1, 32_768), "probes": (1, 32_768), "max_probes": (1, 32_768),
 }  # fmt: skip
 _SCANS = {"hnsw": ("relaxed_order", "strict_order", "off"), "ivfflat": ("relaxed_order", "off"), "flat": ()}
-_BUILT_WITH = {"hnsw": {"m": 16, "ef_construction": 64}, "ivfflat": {"nlist": None}, "flat": {}}
+_BUILT_WITH: dict[str, dict[str, int | None]] = {
+    "hnsw": {"m": 16, "ef_construction": 64},
+    "ivfflat": {"nlist": None},
+    "flat": {},
+}
 _OPTIONS = {"m": "m", "ef_construction": "ef_construction", "nlist": "lists"}
 OPERATORS: dict[DistanceType, str] = {"cosine": "<=>", "inner_product": "<#>", "l2": "<->"}
 _CLASSES: dict[DistanceType, str] = {"cosine": "cosine_ops", "inner_product": "ip_ops", "l2": "l2_ops"}

@@ -233,7 +233,9 @@ class Operations:
         touched: set[int] = set()
         if self.recall is None or not searches:
             return touched
-        asked = [self.recall.ask(op, condition, now, queries.get(op.query)) for _, op, condition in searches]
+        asked = [
+            self.recall.ask(op, condition, now, queries.get(op.query or "")) for _, op, condition in searches
+        ]
         found: list[Found] = yield from together([self.recall.search(each, self.ask) for each in asked])
         for (place, op, _), ranked in zip(searches, found, strict=True):
             results[place] = self._found(ranked.rows)
