@@ -1,4 +1,6 @@
-"""The plans of the hot statements on a million checkpoints: `python -m tests.checkpoint_postgres.explain`.
+"""The plans of the hot statements on a million checkpoints.
+
+`python -m tests.checkpoint_postgres.explain [--short]`
 
 Prints EXPLAIN (ANALYZE, BUFFERS) of each statement of each operation; the tests assert on the same plans.
 """
@@ -201,13 +203,20 @@ def watched(database: str, options: str = "COSTS OFF") -> list[Seen]:
 
 
 def main() -> None:
+    """Each statement once, with the operations that execute it and the plan of its first execution."""
+    short = "--short" in sys.argv
     with filled() as database:
-        shown = set()
-        for operation, query, plan, _ in watched(database, "ANALYZE, BUFFERS, COSTS OFF, SUMMARY ON"):
-            text = " ".join(query.split())
-            sys.stdout.write(f"\n-- {operation}: {text[:100]}\n")
-            sys.stdout.write("-- as above\n" if text in shown else f"{plan}\n")
-            shown.add(text)
+        seen = watched(database, "ANALYZE, BUFFERS, COSTS OFF, SUMMARY ON")
+    by_query: dict[str, list[Seen]] = {}
+    for each in seen:
+        by_query.setdefault(each.query, []).append(each)
+    for query, executed in by_query.items():
+        names = dict.fromkeys(each.operation for each in executed)
+        lines = executed[0].plan.splitlines()
+        if short:
+            lines = [line.strip(" ->") for line in lines if " Scan " in line or "Execution Time" in line]
+        text = " ".join(query.split())
+        sys.stdout.write("\n".join((f"-- {'; '.join(names)}", f"-- {text[:100]} …", *lines, "\n")))
 
 
 if __name__ == "__main__":

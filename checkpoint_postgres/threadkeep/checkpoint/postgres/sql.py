@@ -194,10 +194,12 @@ OBJECTS_BETWEEN = """
     CROSS JOIN LATERAL (SELECT n, tag, body FROM {object} WHERE no = %b AND n BETWEEN first AND last) AS found
     WHERE EXISTS (SELECT FROM {thread} WHERE no = %b AND epoch = coalesce(%b::bigint, epoch))"""
 
+# The thread's name is looked up: in a join the server might walk through all threads up to this one.
 _PAGE = """
-    SELECT point.no, thread_id, ns, id, parent, point.body, tasks, bodies
+    SELECT no, (SELECT thread_id FROM {thread} AS thread WHERE thread.no = <no>), ns, id, parent, point.body,
+        tasks, bodies
     FROM (SELECT * FROM {point} AS points WHERE <where> ORDER BY <order> LIMIT %(limit)b) AS point
-    JOIN {thread} AS thread USING (no) CROSS JOIN LATERAL (
+    CROSS JOIN LATERAL (
         SELECT array_agg(task) AS tasks, array_agg(waits.body) AS bodies FROM {write} AS waits
         WHERE waits.no = point.no AND waits.space = point.space AND waits.id = point.id) AS waiting
     ORDER BY <order>"""
@@ -215,7 +217,8 @@ def _pages() -> dict[tuple[bool, bool, bool, bool], str]:
                 where += [_LABELLED] if labelled else []
                 order = "id DESC" if space else """id DESC, no DESC, ns COLLATE "C" DESC"""
                 template = _PAGE.replace("<where>", " AND ".join(where) or "true").replace("<order>", order)
-                pages[thread, space, first, labelled] = template
+                no = "%(no)b" if thread else "point.no"
+                pages[thread, space, first, labelled] = template.replace("<no>", no)
     return pages
 
 
