@@ -346,3 +346,16 @@ def test_a_filter_that_few_items_pass_finds_the_best_of_them(least: int, limit: 
         assert found == wanted[:limit]
         rest = store.search(prefix, query="aaab", limit=limit, offset=limit, filter={"n": {"$gte": least}})
         assert rest == wanted[limit : 2 * limit]
+
+
+def test_an_item_may_have_thousands_of_texts() -> None:
+    store = InMemoryStore({**INDEX, "fields": ["parts[*]"]})
+    parts = ["a" * (number % 100) + f" {number}" for number in range(5000)]
+    store.put(("u",), "k", {"parts": parts})
+    store.put(("u",), "l", {"parts": parts[:10]})
+    store.put(("u",), "k", {"parts": parts[:2500]})
+    assert store._contents.vectors is not None
+    assert len(store._contents.vectors) == 2510
+    found = store.search(("u",), query=parts[2400])
+    assert (found[0].key, round(found[0].score or 0, 6)) == ("k", 1.0)
+    assert keys(found) == ["k", "l"]

@@ -5,14 +5,14 @@ Knows nothing of vectors' content, queries or time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
 from threadkeep.store.base import Item, Namespace, SearchItem
 
-_NO_ROWS: Mapping[bytes, int] = {}
+_NO_ROWS: dict[bytes, int] = {}
 _new = object.__new__
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 
@@ -42,7 +42,7 @@ class Record:
         self.ttl: float | None = None
         self.expires_at: datetime | None = None
         self.rows = _NO_ROWS
-        """The rows of its vectors, by the hash of their text. Replaced, never changed."""
+        """The rows of its vectors, by the hash of their text. Replaced if empty: one dict serves all."""
         self.words: bool = True
         """Whether it is found by words."""
 
