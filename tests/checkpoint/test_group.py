@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from threadkeep.checkpoint.group import Group
+from threadkeep.checkpoint.group import AsyncGroup, Group
 from threadkeep.checkpoint.memo import Learned, Memos
 from threadkeep.checkpoint.requests import Plan, drive
 
@@ -120,6 +121,46 @@ def test_after_an_error_of_the_whole_run_the_group_goes_on() -> None:
         group.run(plan_of(1))
     broken = False
     assert group.run(plan_of(2)) == 2
+
+
+async def test_tasks_that_wait_share_a_run_and_a_cancelled_one_takes_nobody_with_it() -> None:
+    go_on = asyncio.Event()
+    batches: list[list[int]] = []
+
+    async def run(items: list[int]) -> list[int | BaseException]:
+        batches.append(items)
+        await go_on.wait()
+        return [ValueError("odd") if item == 3 else item * 10 for item in items]
+
+    group: AsyncGroup[int, int] = AsyncGroup(run, runs=1)
+    callers = [asyncio.ensure_future(group.run(i)) for i in range(3)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    callers += [asyncio.ensure_future(group.run(i)) for i in range(3, 6)]
+    await asyncio.sleep(0)
+    callers[1].cancel()
+    callers[4].cancel()
+    go_on.set()
+    results = await asyncio.gather(*callers, return_exceptions=True)
+    assert batches == [[0, 1, 2], [3, 5]]
+    assert [results[0], results[2], results[5]] == [0, 20, 50]
+    assert [type(results[i]) for i in (1, 3, 4)] == [
+        asyncio.CancelledError,
+        ValueError,
+        asyncio.CancelledError,
+    ]
+
+
+async def test_when_a_run_of_tasks_fails_all_of_it_get_the_error_and_the_next_goes_on() -> None:
+    async def run(items: list[int]) -> list[int | BaseException]:
+        if 0 in items:
+            raise OSError("disk")
+        return list(items)
+
+    group: AsyncGroup[int, int] = AsyncGroup(run, runs=2)
+    results = await asyncio.gather(group.run(0), group.run(1), return_exceptions=True)
+    assert [str(each) for each in results] == ["disk", "disk"]
+    assert await group.run(2) == 2
 
 
 def news(thread: str, epoch: int = 0, *blobs: bytes) -> Learned:
