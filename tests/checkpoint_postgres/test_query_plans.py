@@ -35,6 +35,12 @@ def test_nor_when_the_server_plans_it_for_any_parameters(seen: list[Seen]) -> No
 
 
 @pytest.mark.slow
+def test_a_page_walks_through_no_other_thread(seen: list[Seen]) -> None:
+    listed = [each for each in seen if each.operation.startswith("list")]
+    assert [each for each in listed if "Merge Join" in each.plan or "Hash Join" in each.plan] == []
+
+
+@pytest.mark.slow
 def test_a_known_thread_is_put_by_one_statement_and_a_checkpoint_got_by_few(seen: list[Seen]) -> None:
     def count(operation: str) -> int:
         return len([each for each in seen if each.operation == operation])
