@@ -317,14 +317,14 @@ def test_readers_see_one_state_or_the_next_while_a_run_goes_on(
     assert all(found == sorted(found) and len(set(found)) > 3 for found in seen)
 
 
+@pytest.mark.filterwarnings("ignore::threadkeep.errors.ConcurrentUpdateWarning")
 def test_runs_of_several_processes_on_one_thread_leave_one_whole_state(
     database: str, saver: ShallowPostgresSaver
 ) -> None:
     """Each saver knows nothing of the others, as if it were in another process."""
 
     def work(mark: str) -> None:
-        with ShallowPostgresSaver.from_conn_string(database) as mine, warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConcurrentUpdateWarning)
+        with ShallowPostgresSaver.from_conn_string(database) as mine:
             for n in range(40):
                 state = mine.get_tuple(address())
                 before = state.checkpoint["channel_values"]["messages"] if state else []

@@ -20,7 +20,9 @@ __all__ = ["Foretold", "KnownThread", "KnownThreads", "foretell"]
 _MOST = 10_000
 _HEADS_MOST = 256
 _ROWS_MOST = 32_768
-"""Bytes of the rows that are remembered of a thread."""
+"""Bytes of the rows that are remembered of a thread,"""
+_ALL_ROWS_MOST = 16 * 1024 * 1024
+"""and of all of them."""
 
 
 class KnownThread(NamedTuple):
@@ -34,6 +36,10 @@ class KnownThread(NamedTuple):
     """By namespace, the newest checkpoint if it came while this process looked, and the tasks that wrote."""
     rows: Sequence[StoredRow] | None = None
     """All rows, of a thread that keeps no history."""
+
+    def size(self) -> int:
+        """Bytes of its rows."""
+        return sum(len(row.body) for row in self.rows or ())
 
     def note(self, points: Iterable[NewPoint], writes: Iterable[NewWrites]) -> None:
         """Takes over what was stored."""
@@ -56,6 +62,7 @@ class KnownThreads:
     def __init__(self) -> None:
         self._lock = Lock()
         self._threads: OrderedDict[str, KnownThread] = OrderedDict()
+        self._size = 0
 
     def get(self, thread_id: str) -> KnownThread | None:
         """What was learned last."""
@@ -66,13 +73,18 @@ class KnownThreads:
         if len(known.heads) > _HEADS_MOST:
             known.heads.clear()
             known.waiting.clear()
-        if known.rows is not None and sum(len(row.body) for row in known.rows) > _ROWS_MOST:
+        if known.size() > _ROWS_MOST:
             known = known._replace(rows=None)
         with self._lock:
-            self._threads.pop(thread_id, None)
+            self._take_out(thread_id)
             self._threads[thread_id] = known
-            if len(self._threads) > _MOST:
-                self._threads.popitem(last=False)
+            self._size += known.size()
+            while len(self._threads) > _MOST or self._size > _ALL_ROWS_MOST:
+                self._take_out(next(iter(self._threads)))
+
+    def _take_out(self, thread_id: str) -> None:
+        if (known := self._threads.pop(thread_id, None)) is not None:
+            self._size -= known.size()
 
     def learn_absent(self, thread_id: str) -> None:
         """A thread was looked for, and was not there."""
@@ -82,7 +94,7 @@ class KnownThreads:
     def forget(self, thread_id: str) -> None:
         """A row proved wrong."""
         with self._lock:
-            self._threads.pop(thread_id, None)
+            self._take_out(thread_id)
 
 
 class Foretold(NamedTuple):
