@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from threadkeep.errors import InvalidNamespaceError, InvalidOpError
 from threadkeep.store.base import Item, SearchItem
 from threadkeep.store.filter import matches, parse
-from threadkeep.store.memory import InMemoryStore, MemoryIndexConfig, contents, equals
+from threadkeep.store.memory import InMemoryStore, MemoryIndexConfig, contents, equals, vectors
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -359,3 +359,47 @@ def test_an_item_may_have_thousands_of_texts() -> None:
     found = store.search(("u",), query=parts[2400])
     assert (found[0].key, round(found[0].score or 0, 6)) == ("k", 1.0)
     assert keys(found) == ["k", "l"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([("a",), ("a", "b"), ("c",)]),
+            st.sampled_from("uvwxyz"),
+            st.one_of(st.none(), st.lists(st.sampled_from(["a", "ab", "abb", "aaa", "b"]), max_size=3)),
+        ),
+        max_size=60,
+    ),
+    st.sampled_from(["cosine", "inner_product", "l2"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_whatever_was_changed_and_compacted_a_store_finds_what_a_fresh_one_finds(
+    changes: list[Any], distance: Any
+) -> None:
+    index: MemoryIndexConfig = {**INDEX, "fields": ["parts[*]"], "distance_type": distance}
+    store, fresh = InMemoryStore(index), InMemoryStore(index)
+    held: dict[Any, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vectors, "MIN_COMPACTED", 2)
+        for number, (namespace, key, parts) in enumerate(changes):
+            store._now = lambda number=number: NOON + timedelta(seconds=number)
+            if parts is None:
+                store.delete(namespace, key)
+                held.pop((namespace, key), None)
+            else:
+                store.put(namespace, key, {"parts": parts})
+                held.pop((namespace, key), None)
+                held[namespace, key] = parts, store._now()
+            if number % 5 == 4:
+                store.search(("a",), query="ab")
+    for (namespace, key), (parts, time) in held.items():
+        fresh._now = lambda time=time: time
+        fresh.put(namespace, key, {"parts": parts})
+    for prefix in ((), ("a",), ("a", "b"), ("c",)):
+        found = store.search(prefix, query="ab", limit=30)
+        wanted = fresh.search(prefix, query="ab", limit=30)
+        assert [(i.key, i.score, i.updated_at) for i in found] == [
+            (i.key, i.score, i.updated_at) for i in wanted
+        ]
+    assert store._contents.vectors is not None
+    assert len(store._contents.vectors) == sum(len(set(parts)) for parts, _ in held.values())
