@@ -48,7 +48,7 @@ from threadkeep.store.postgres.recall import (
     together,
 )
 from threadkeep.store.postgres.tables import ITEMS, VECTORS
-from threadkeep.store.postgres.vectors import Packed
+from threadkeep.store.postgres.vectors import Packed, texts
 from threadkeep.store.values import own
 
 __all__ = ["SWEPT_AT_ONCE", "Batch", "Operations", "Place", "Put", "SearchReport", "prepared"]
@@ -283,7 +283,7 @@ class Operations:
             statement = self.ask(sql.GET, {"ns": ns, "key": key, "now": now})
         else:
             spaces, keys = (list(column) for column in zip(*wanted, strict=True))
-            statement = self.ask(sql.GET_MANY, {"ns": spaces, "key": keys, "now": now})
+            statement = self.ask(sql.GET_MANY, {"ns": texts(spaces), "key": texts(keys), "now": now})
         load = self.load
 
         def read(rows: list[Any]) -> Iterable[int]:
@@ -372,13 +372,13 @@ class Operations:
             yield self.tell(
                 self._put,
                 {
-                    "ns": [ns for ns, _, _ in puts],
-                    "key": [key for _, key, _ in puts],
-                    "body": [put.body for _, _, put in puts],
-                    "searchable": [put.searchable for _, _, put in puts],
+                    "ns": texts([ns for ns, _, _ in puts]),
+                    "key": texts([key for _, key, _ in puts]),
+                    "body": texts([put.body for _, _, put in puts]),
+                    "searchable": texts([put.searchable for _, _, put in puts]),
                     "ttl": [None if put.op.ttl is None else float(put.op.ttl) for _, _, put in puts],
-                    "words": [self._words(put) for _, _, put in puts],
-                    "fields": [_fields(put) for _, _, put in puts],
+                    "words": texts([self._words(put) for _, _, put in puts]),
+                    "fields": texts([_fields(put) for _, _, put in puts]),
                     "now": now,
                 },
             )

@@ -6,7 +6,6 @@ its namespaces it compares them all, else it asks the index. `recall` goes on wh
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from threadkeep.store.postgres.indexes import PROBED, VectorIndex, indexed
@@ -115,13 +114,6 @@ def settings(index: VectorIndex, count: int) -> str:
     )
 
 
-@lru_cache(maxsize=256)
-def _meaning(parts: tuple[tuple[str, str], ...], template: str) -> str:
-    for name, part in parts:
-        template = template.replace(f"<{name}>", part)
-    return template
-
-
 def by_meaning(index: VectorIndex, shape: Shape, count: int, *, exact: bool) -> str:
     """The template of the statement that finds the *count* nearest vectors and their items.
 
@@ -154,7 +146,9 @@ def by_meaning(index: VectorIndex, shape: Shape, count: int, *, exact: bool) -> 
         **({} if exact else {"settings": settings(index, count), "place": _place(index)}),
         "condition": shape.condition,
     }
-    return complete(_meaning(tuple(parts.items()), template))
+    for name, part in parts.items():
+        template = template.replace(f"<{name}>", part)
+    return complete(template)
 
 
 def _place(index: VectorIndex) -> str:

@@ -16,7 +16,7 @@ from threadkeep.store.postgres.filters import Condition
 from threadkeep.store.postgres.indexes import PostgresIndexConfig, VectorIndex, chosen
 from threadkeep.store.postgres.names import escaped, range_of, space
 from threadkeep.store.postgres.ranking import Shape, by_meaning, by_words
-from threadkeep.store.postgres.vectors import Packed, array, pack
+from threadkeep.store.postgres.vectors import Packed, array, blobs, numbers, pack, texts
 from threadkeep.store.texts import check_vectors, fields_of, text_hash, texts_of
 
 __all__ = ["Ask", "ChangedMeanwhileError", "Found", "NewVectors", "Recall", "together"]
@@ -29,6 +29,8 @@ TYPE = "SELECT 'vector'::regtype::oid::bigint"
 LEAST = 16
 """Candidates of the smallest search; their number is always a power of two, so that statements are few."""
 _GROWTH = 4
+_KEPT = 500
+"""Templates of statements; filters are of endless variety."""
 
 
 class ChangedMeanwhileError(Exception):
@@ -80,6 +82,7 @@ class Recall:
         self.index: VectorIndex = chosen(config)
         self.embeddings = ensure_embeddings(config.get("embed"))
         self.fields = fields_of(config)
+        self._templates: dict[tuple[Shape, int, bool], str] = {}
         self.type_oid: int | None = None
         """Of `vector` in this database."""
 
@@ -126,8 +129,7 @@ class Recall:
         exact, topped_up = self.index.kind == "flat" or not any(ask.query[4:]), False
         parameters = {**ask.parameters, "query": ask.query, "limit": limit, "offset": offset}
         while True:
-            template = by_meaning(self.index, shape, count, exact=exact)
-            (rows,) = yield [tell(template, parameters)]
+            (rows,) = yield [tell(self._template(shape, count, exact), parameters)]
             matching, most, indexed, candidates = rows[0][:4] if rows else (None, None, False, 0)
             found = [row[4:] for row in rows if row[4] is not None]
             through_index = bool(indexed) and matching > most
@@ -137,6 +139,15 @@ class Recall:
                 exact = topped_up = True
             else:
                 count *= _GROWTH
+
+    def _template(self, shape: Shape, count: int, exact: bool) -> str:
+        known = self._templates.get((shape, count, exact))
+        if known is None:
+            if len(self._templates) > _KEPT:
+                self._templates.clear()
+            known = by_meaning(self.index, shape, count, exact=exact)
+            self._templates[shape, count, exact] = known
+        return known
 
     def _by_both(self, ask: Ask, tell: Tell) -> Steps[Found]:
         """The best of both rankings, fused."""
@@ -174,8 +185,8 @@ class Recall:
 
     def known(self, places: Sequence[Place], tell: Tell) -> Steps[dict[Place, set[bytes]]]:
         """The hashes of the texts that have vectors, of the items at these places."""
-        spaces, keys = (list(column) for column in zip(*places, strict=True))
-        (rows,) = yield [tell(vectors.KNOWN, {"ns": spaces, "key": keys, "dims": self.index.dims})]
+        names = {"ns": texts([ns for ns, _ in places]), "key": texts([key for _, key in places])}
+        (rows,) = yield [tell(vectors.KNOWN, {**names, "dims": self.index.dims})]
         found: dict[Place, set[bytes]] = {}
         for i, hash in rows:
             found.setdefault(places[i - 1], set()).add(hash)
@@ -187,33 +198,31 @@ class Recall:
         With each the number that it must give, lest the puts relied on vectors that are gone; None: it gives
         no rows.
         """
+        assert self.type_oid is not None
         places = sorted(new.texts)
-        wanted = [(ns, key, hash) for ns, key in places for hash in new.texts[ns, key]]
+        wanted = [
+            (i, hash, hash in new.kept.get(place, ()))
+            for i, place in enumerate(places, 1)
+            for hash in new.texts[place]
+        ]
+        names = {"ns": texts([ns for ns, _ in places]), "key": texts([key for _, key in places])}
         given = {
-            "ns": [ns for ns, _ in places],
-            "key": [key for _, key in places],
-            "w_ns": [ns for ns, _, _ in wanted],
-            "w_key": [key for _, key, _ in wanted],
-            "hash": [hash for _, _, hash in wanted],
+            **names,
+            "of": numbers([i for i, _, _ in wanted]),
+            "hash": blobs([hash for _, hash, _ in wanted]),
+            "vector": array([None if kept else new.made[hash] for _, hash, kept in wanted], self.type_oid),
+            "dims": self.index.dims,
         }
-        yield tell(vectors.FORGET, given)._replace(rows=False), None
-        dims = self.index.dims
-        kept = [each for each in wanted if each[2] in new.kept.get(each[:2], ())]
-        added = [each for each in wanted if each[2] not in new.kept.get(each[:2], ())]
-        if added:
-            assert self.type_oid is not None
-            packed = array([new.made[hash] for _, _, hash in added], self.type_oid)
-            yield (
-                tell(vectors.ADD, {**_columns(added), "dims": dims, "vector": packed})._replace(rows=False),
-                None,
-            )
+        yield tell(vectors.REPLACE, given)._replace(rows=False), None
+        kept = [(i, hash) for i, hash, kept in wanted if kept]
         if kept:
-            yield tell(vectors.KEPT, {**_columns(kept), "dims": dims}), len(kept)
-
-
-def _columns(vectors: Sequence[tuple[str, str, bytes]]) -> dict[str, list[Any]]:
-    spaces, keys, hashes = (list(column) for column in zip(*vectors, strict=True))
-    return {"ns": spaces, "key": keys, "hash": hashes}
+            given = {
+                "ns": texts([places[i - 1][0] for i, _ in kept]),
+                "key": texts([places[i - 1][1] for i, _ in kept]),
+                "hash": blobs([hash for _, hash in kept]),
+                "dims": self.index.dims,
+            }
+            yield tell(vectors.KEPT, given), len(kept)
 
 
 def _shape(ask: Ask) -> Shape:
