@@ -88,21 +88,18 @@ class Operations:
         changed.
         """
         storage = yield from self._ready(codec)
-        stored: dict[Any, int] = {}
         shallow = sorted((it for it in them if it.known.rows is not None), key=reference)
-        if shallow:
-            found = yield [commit_one(storage, it) for it in shallow]
-            stored.update(
-                (reference(it), no) for it, rows in zip(shallow, found, strict=True) for (no,) in rows
-            )
+        parts = [[it] for it in shallow]
         for new in (False, True):
-            some = [it for it in them if it.known.rows is None and (not it.known.row.no) is new]
-            if len(some) == 1:
-                (rows,) = yield [commit_one(storage, some[0])]
-                stored.update((reference(some[0]), no) for (no,) in rows)
-            elif some:
-                (rows,) = yield [commit_all(storage, some)]
-                stored.update((ref, no) for no, ref in rows)
+            parts.append([it for it in them if it.known.rows is None and (not it.known.row.no) is new])
+        parts = [part for part in parts if part]
+        # All are made before the first is sent: a value that is too large is refused with nothing stored.
+        answers = yield [
+            commit_one(storage, part[0]) if len(part) == 1 else commit_all(storage, part) for part in parts
+        ]
+        stored: dict[Any, int] = {}
+        for part, rows in zip(parts, answers, strict=True):
+            stored.update((ref[0] if ref else reference(part[0]), no) for no, *ref in rows)
         results: list[list[Learned] | None] = []
         for it in them:
             no = stored.get(reference(it))
