@@ -317,10 +317,6 @@ def test_readers_see_one_state_or_the_next_while_a_run_goes_on(
     assert all(found == sorted(found) and len(set(found)) > 3 for found in seen)
 
 
-<<<<<<< HEAD
-# Not by `catch_warnings` in each thread: the first to end would bring the errors back for all.
-=======
->>>>>>> origin/main
 @pytest.mark.filterwarnings("ignore::threadkeep.errors.ConcurrentUpdateWarning")
 def test_runs_of_several_processes_on_one_thread_leave_one_whole_state(
     database: str, saver: ShallowPostgresSaver
