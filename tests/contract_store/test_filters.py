@@ -140,30 +140,30 @@ async def test_every_case_finds_exactly_its_items(filled: Store) -> None:
     assert found == {repr(asked): expected for asked, expected in CASES}
 
 
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ({"x": {"$near": 1}}, r"There is no operator '\$near' \(at 'x'\)\. There are: \$eq, \$ne"),
-        ({"x": {"y": {"$near": 1}}}, "at 'x.y'"),
-        ({"$gt": 1}, r"\$gt cannot stand at the top of a filter\. Allowed there: names, \$and, \$or, \$not"),
-        ({"x": {"$gt": 1, "y": 2}}, r"\$gt cannot stand at 'x'"),
-        ({"x": {"$gt": True}}, r"\$gt takes a number or a text, not True \(at 'x'\)"),
-        ({"x": {"$lte": None}}, r"\$lte takes a number or a text"),
-        ({"x": {"$lt": [1]}}, r"\$lt takes a number or a text"),
-        ({"x": {"$in": "ab"}}, r"\$in takes a list, not 'ab'"),
-        ({"x": {"$exists": 1}}, r"\$exists takes true or false, not 1"),
-        ({"$and": {"x": 1}}, r"\$and takes a list"),
-        ({"$or": [1]}, r"\$and, \$or and \$not at the top take filters, not 1"),
-        ({"x": float("nan")}, "the number nan"),
-        ({"x": {"$gt": float("inf")}}, "the number inf"),
-        ({"x": object()}, "builtins.object"),
-        ({1: 2}, "must be strings, not 1"),
-        ([("x", 1)], "A filter must be a dict, not list"),
-    ],
-)
-async def test_a_filter_outside_the_language_is_refused(store: Store, asked: Any, said: str) -> None:
-    with pytest.raises(InvalidFilterError, match=said):
-        await store.search(NS, filter=asked)
+WRONG: list[tuple[Any, str]] = [
+    ({"x": {"$near": 1}}, r"There is no operator '\$near' \(at 'x'\)\. There are: \$eq, \$ne"),
+    ({"x": {"y": {"$near": 1}}}, "at 'x.y'"),
+    ({"$gt": 1}, r"\$gt cannot stand at the top of a filter\. Allowed there: names, \$and, \$or, \$not"),
+    ({"x": {"$gt": 1, "y": 2}}, r"\$gt cannot stand at 'x'"),
+    ({"x": {"$gt": True}}, r"\$gt takes a number or a text, not True \(at 'x'\)"),
+    ({"x": {"$lte": None}}, r"\$lte takes a number or a text"),
+    ({"x": {"$lt": [1]}}, r"\$lt takes a number or a text"),
+    ({"x": {"$in": "ab"}}, r"\$in takes a list, not 'ab'"),
+    ({"x": {"$exists": 1}}, r"\$exists takes true or false, not 1"),
+    ({"$and": {"x": 1}}, r"\$and takes a list"),
+    ({"$or": [1]}, r"\$and, \$or and \$not at the top take filters, not 1"),
+    ({"x": float("nan")}, "the number nan"),
+    ({"x": {"$gt": float("inf")}}, "the number inf"),
+    ({"x": object()}, "builtins.object"),
+    ({1: 2}, "must be strings, not 1"),
+    ([("x", 1)], "A filter must be a dict, not list"),
+]
+
+
+async def test_a_filter_outside_the_language_is_refused(store: Store, subtests: pytest.Subtests) -> None:
+    for asked, said in WRONG:
+        with subtests.test(asked=asked), pytest.raises(InvalidFilterError, match=said):
+            await store.search(NS, filter=asked)
 
 
 async def test_a_filtered_page_is_full_while_items_are_left(store: Store) -> None:
