@@ -259,7 +259,8 @@ def test_what_is_written_while_it_is_reindexed_is_found_as_written(database: str
         store.reindex()
         for item in store.search(("a",), limit=700):
             (found,) = store.search(("a",), query=item.value["text"], limit=1)
-            assert (found.key, found.score) == (item.key, pytest.approx(1))
+            assert found.key == item.key
+            assert found.score == pytest.approx(1)
     assert ask(database, DIMENSIONS) == [(12, 700)]
 
 
