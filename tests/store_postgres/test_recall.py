@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -201,3 +202,34 @@ def _kill_when_it_waits(database: str, pid: int) -> None:
         while conn.execute(waits, (pid,)).fetchone() != (1,):
             pass
         conn.execute("SELECT pg_terminate_backend(%s)", (pid,))
+
+
+@pytest.mark.parametrize("prefix", [(), ("tenants",), ("tenants", "30")])
+@pytest.mark.parametrize("filter", [None, {"number": {"$gte": 4_000}}])
+def test_the_plan_uses_the_index_with_and_without_knowing_the_parameters(
+    filled: str, prefix: tuple[str, ...], filter: dict[str, Any] | None
+) -> None:
+    with psycopg.connect(filled, autocommit=True) as conn:
+        conn.cursor_factory = Noting
+        store = PostgresStore(conn, index=index())
+        store.setup()
+        Noting.queries = []
+        report = store.explain(SearchOp(prefix, filter, query="17"))
+        assert "Index Scan using threadkeep_vector_hnsw_cosine_vector_48" in report.plans[0]
+        assert "never executed" not in report.plans[0].partition("threadkeep_vector_hnsw")[2].splitlines()[0]
+        (query,) = [each for each in Noting.queries if each.lstrip().startswith("WITH")]
+        names = list(dict.fromkeys(re.findall(r"%\((\w+)\)b", query)))
+        numbered = re.sub(r"%\((\w+)\)b", lambda found: f"${names.index(found[1]) + 1}", query)
+        plain = psycopg.ClientCursor(conn)
+        plan = plain.execute(f"EXPLAIN (GENERIC_PLAN) {numbered}".replace("%%", "%").encode()).fetchall()
+        assert any("Index Scan using threadkeep_vector_hnsw" in line for (line,) in plan)
+
+
+class Noting(psycopg.Cursor[Any]):
+    """Notes the statements."""
+
+    queries: list[str]
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        Noting.queries = [*getattr(Noting, "queries", []), query.decode()]
+        return super().execute(query, params, **options)
