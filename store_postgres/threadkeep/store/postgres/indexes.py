@@ -57,7 +57,7 @@ class IVFFlatConfig(ANNIndexConfig, total=False):
     nlist: int
     """Clusters; left out: by the number of rows when it is built (`lists_for`)."""
     probes: int
-    """Clusters that a search visits; left out: two fifths of them, at least 10."""
+    """Clusters that a search visits; left out: 10, or twice the root of `nlist` if that is more."""
     iterative_scan: Literal["relaxed_order", "off"]
     """As of `HNSWConfig`."""
     max_probes: int
@@ -94,8 +94,8 @@ _BUILT_WITH: dict[str, dict[str, int | None]] = {
 _OPTIONS = {"m": "m", "ef_construction": "ef_construction", "nlist": "lists"}
 OPERATORS: dict[DistanceType, str] = {"cosine": "<=>", "inner_product": "<#>", "l2": "<->"}
 _CLASSES: dict[DistanceType, str] = {"cosine": "cosine_ops", "inner_product": "ip_ops", "l2": "l2_ops"}
-PROBED = 0.4
-"""The part of the clusters that a search visits; see `IVFFlatConfig.probes`."""
+PROBES = "greatest(10, ceil(2 * sqrt(lists)))::int"
+"""The clusters that a search visits, in SQL; see `IVFFlatConfig.probes`."""
 
 
 class VectorIndex(NamedTuple):

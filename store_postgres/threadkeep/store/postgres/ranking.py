@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from threadkeep.store.postgres.indexes import PROBED, VectorIndex, indexed
+from threadkeep.store.postgres.indexes import PROBES, VectorIndex, indexed
 from threadkeep.store.postgres.sql import complete
 
 __all__ = ["Shape", "by_meaning", "by_words", "settings"]
@@ -105,7 +105,7 @@ def settings(index: VectorIndex, count: int) -> str:
         return " AND ".join(
             [f"set_config('{name}', '{value}', true) IS NOT NULL" for name, value in wanted.items()]
         )
-    probes = str(given.get("probes") or f"greatest(10, ceil({PROBED} * coalesce(lists, 1)))::int")
+    probes = str(given.get("probes", PROBES))
     return (
         f"set_config('ivfflat.probes', least(coalesce(lists, 1), {probes})::text, true) IS NOT NULL"
         f" AND set_config('ivfflat.iterative_scan', '{given.get('iterative_scan', 'relaxed_order')}', true)"
