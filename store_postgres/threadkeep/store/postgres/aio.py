@@ -149,7 +149,7 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
         await self.aclose()
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """The results of *ops*, in their order; one round trip, one transaction.
+        """The results of *ops*, in their order; one transaction, whose statements go out together.
 
         Writing an item twice has the effect of once, so a batch is tried again when a connection breaks.
         Asked on another event loop than that of the connections, it is carried out there.

@@ -164,7 +164,7 @@ class PostgresStore(BaseStore):
         self.close()
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """The results of *ops*, in their order; one round trip, one transaction.
+        """The results of *ops*, in their order; one transaction, whose statements go out together.
 
         Writing an item twice has the effect of once, so a batch is tried again when a connection breaks.
         """
