@@ -118,6 +118,7 @@ BAD: list[Any] = [
     SearchOp(NS, after="k"),  # type: ignore[arg-type]
     SearchOp(NS, filter={"a": {"$near": 1}}),
     ListNamespacesOp(limit=-1),
+    ListNamespacesOp((("prefix", NS),)),  # type: ignore[arg-type]
     MatchCondition("prefix", NS),
     None,
 ]

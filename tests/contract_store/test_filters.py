@@ -155,7 +155,8 @@ WRONG: list[tuple[Any, str]] = [
     ({"x": float("nan")}, "the number nan"),
     ({"x": {"$gt": float("inf")}}, "the number inf"),
     ({"x": object()}, "builtins.object"),
-    ({1: 2}, "must be strings, not 1"),
+    ({1: 2}, "must be strings of Unicode text, not 1"),
+    ({"a.\ud800": 2}, "must be strings of Unicode text"),
     ([("x", 1)], "A filter must be a dict, not list"),
 ]
 

@@ -171,8 +171,8 @@ async def test_numbers_of_any_size_come_back_as_they_were(store: Store) -> None:
 
 
 async def test_tuples_become_lists_and_enums_what_they_stand_for(store: Store) -> None:
-    await store.put(NS, "k", {"t": (1, (2,)), "n": Number.ONE, "s": Colour.RED})
-    assert (await store.get(NS, "k")).value == {"t": [1, [2]], "n": 1, "s": "red"}
+    await store.put(NS, "k", {Colour.RED: "key", "t": (1, (2,)), "n": Number.ONE, "s": Colour.RED})
+    assert (await store.get(NS, "k")).value == {"red": "key", "t": [1, [2]], "n": 1, "s": "red"}
 
 
 NOT_JSON: list[tuple[Any, str]] = [

@@ -42,6 +42,7 @@ from operator import ge, gt, le, lt
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from threadkeep.errors import InvalidFilterError, InvalidOpError
+from threadkeep.store.base.ops import is_unicode
 from threadkeep.store.values import plain
 
 Path: TypeAlias = tuple[str, ...]
@@ -134,11 +135,11 @@ def _all(parts: Iterator[Node]) -> Node:
     return found[0] if len(found) == 1 else And(found)
 
 
-def _members(filter: Mapping[str, Any], path: Path) -> Iterator[Node]:
+def _members(filter: Mapping[Any, Any], path: Path) -> Iterator[Node]:
     """What a dict of names says about the object at *path*."""
     for name, condition in filter.items():
-        if not isinstance(name, str):
-            raise InvalidFilterError(f"The names in a filter must be strings, not {name!r}")
+        if not isinstance(name, str) or not is_unicode(name):
+            raise InvalidFilterError(f"The names in a filter must be strings of Unicode text, not {name!r}")
         if not name.startswith("$"):
             yield _condition(condition, path + split(name))
         elif name in _LOGIC:

@@ -357,6 +357,8 @@ def _check_list(op: ListNamespacesOp) -> None:
     if op.max_depth is not None:
         _check_count("max_depth", op.max_depth, 1)
     for condition in op.match_conditions or ():
+        if not isinstance(condition, MatchCondition):
+            raise InvalidOpError(f"match_conditions are MatchCondition, not {condition!r}")
         if condition.match_type not in ("prefix", "suffix"):
             raise InvalidOpError(f"match_type must be 'prefix' or 'suffix', not {condition.match_type!r}")
         check_namespace(condition.path)
