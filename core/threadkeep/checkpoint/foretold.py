@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from threadkeep.checkpoint import requests as ask
-from threadkeep.checkpoint.objects import Range, blob_size
+from threadkeep.checkpoint.objects import Range
 from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, Request, StoredRow, ThreadRow
 
 __all__ = ["Foretold", "KnownThread", "KnownThreads", "foretell"]
@@ -132,12 +132,6 @@ class Foretold(NamedTuple):
     def learned(self, no: int) -> list[Any]:
         """What the commit taught, of the thread with this number."""
         return self.result if self.known.row.no else [each._replace(no=no) for each in self.result]
-
-    @property
-    def size(self) -> int:
-        """Bytes of its values."""
-        objects = sum(map(blob_size, self.objects.blobs)) if self.objects else 0
-        return objects + sum(len(each[3]) for each in (*self.points, *self.writes))
 
 
 class _Unknown(Exception):

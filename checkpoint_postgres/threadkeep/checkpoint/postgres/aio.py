@@ -145,7 +145,6 @@ class AsyncPostgresSaver(PlannedSaver):
         try:
             return await self._connections.read(lambda: self._operations.store_foretold(them, self._codec))
         except UniqueViolation:  # a task had written before, unseen by this process
-            self._operations.forget(them)
             return [None] * len(them)
         except StorageUnavailableError:
             raise

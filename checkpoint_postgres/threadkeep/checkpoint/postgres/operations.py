@@ -10,7 +10,7 @@ from threadkeep.checkpoint.foretold import Foretold, KnownThread, KnownThreads, 
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.objects import Codec
 from threadkeep.checkpoint.postgres import sql
-from threadkeep.checkpoint.postgres.rows import Storage, commit_all, reference
+from threadkeep.checkpoint.postgres.rows import Storage, commit_all, is_large, reference
 from threadkeep.checkpoint.postgres.rows import commit as commit_one
 from threadkeep.checkpoint.postgres.session import Session
 from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
@@ -70,13 +70,14 @@ class Operations:
     def foretell(self, commits: Sequence[Commit]) -> list[Foretold | None]:
         """What each commit will store if nobody else changes its thread.
 
-        None where too little is known, or if a commit before is of the same thread.
+        None where too little is known, for a large one, or if a commit before is of the same thread.
         """
         found: list[Foretold | None] = []
         threads: set[str] = set()
         for commit in commits:
             told = foretell(commit.plan, self._threads) if self._hash_key is not None else None
-            found.append(told if told is not None and told.thread_id not in threads else None)
+            alone = told is None or told.thread_id in threads or is_large(told)
+            found.append(None if alone else told)
             if told is not None:
                 threads.add(told.thread_id)
         return found
@@ -110,11 +111,6 @@ class Operations:
                 self._threads.learn(it.thread_id, it.after(no))
                 results.append(it.learned(no))
         return results
-
-    def forget(self, them: Sequence[Foretold]) -> None:
-        """What was known of these threads proved wrong."""
-        for it in them:
-            self._threads.forget(it.thread_id)
 
     def learn(self, threads: dict[str, KnownThread]) -> None:
         """Takes over what a transaction made true."""

@@ -17,7 +17,7 @@ from threadkeep.postgres.arrays import Byteas, Numbers, Texts
 from threadkeep.postgres.statements import Statement, Statements
 
 __all__ = [
-    "Storage", "bounds", "checked", "commit", "commit_all", "object_columns", "point_columns",
+    "Storage", "bounds", "checked", "commit", "commit_all", "is_large", "object_columns", "point_columns",
     "reference", "write_columns",
 ]  # fmt: skip
 
@@ -150,3 +150,8 @@ def commit_all(storage: Storage, them: Sequence[Foretold]) -> Statement:
 def reference(it: Foretold) -> Any:
     """What stands for the thread in `commit_all`: its number, or the key of a new one."""
     return it.known.row.no or key_of(it.thread_id)
+
+
+def is_large(it: Foretold) -> bool:
+    """Whether others should not wait for its objects: more than 256 KB."""
+    return it.objects is not None and sum(map(blob_size, it.objects.blobs)) > 262_144
