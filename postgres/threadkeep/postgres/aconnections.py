@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -81,6 +82,7 @@ class AsyncConnections:
         adapt: Callable[[AdaptContext], None] | None = None,
     ) -> None:
         self._adapt = adapt
+        self._adapted_to = weakref.WeakSet[Any]()
         self._owner = owner
         self._resource = resource
         self._make = make
@@ -162,8 +164,9 @@ class AsyncConnections:
             yield self._adapted(conn)
 
     def _adapted(self, conn: AsyncConnection[Any]) -> AsyncConnection[Any]:
-        if self._adapt is not None:
+        if self._adapt is not None and conn not in self._adapted_to:
             self._adapt(conn)
+            self._adapted_to.add(conn)
         return conn
 
     async def read(self, steps: Callable[[], Steps[T]]) -> T:

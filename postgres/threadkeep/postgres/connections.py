@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypedDict, TypeVar
@@ -150,6 +151,7 @@ class Connections:
         adapt: Callable[[AdaptContext], None] | None = None,
     ) -> None:
         self._adapt = adapt
+        self._adapted_to = weakref.WeakSet[Any]()
         self._resource = resource
         self._make = make
         self._pipeline = pipeline
@@ -199,8 +201,9 @@ class Connections:
                 yield self._adapted(resource)
 
     def _adapted(self, conn: Connection[Any]) -> Connection[Any]:
-        if self._adapt is not None:
+        if self._adapt is not None and conn not in self._adapted_to:
             self._adapt(conn)
+            self._adapted_to.add(conn)
         return conn
 
     def read(self, steps: Callable[[], Steps[T]]) -> T:

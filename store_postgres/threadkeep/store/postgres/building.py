@@ -28,6 +28,12 @@ INDEXES = b"""
         JOIN pg_class AS vectors ON vectors.oid = indrelid
         JOIN pg_namespace AS space ON space.oid = vectors.relnamespace
     WHERE nspname = %b AND vectors.relname = 'threadkeep_vector' ORDER BY 1"""
+# Two that build at once wait for each other's snapshots, until Postgres ends one.
+BUILDING = b"""
+    SELECT count(*) > 0 FROM pg_stat_progress_create_index AS building
+        JOIN pg_class ON pg_class.oid = building.relid
+        JOIN pg_namespace AS space ON space.oid = relnamespace
+    WHERE datname = current_database() AND nspname = %b AND relname = 'threadkeep_vector'"""
 ROWS = """
     SELECT count(*), (SELECT dims FROM {vector} WHERE dims < %(dims)b OR dims > %(dims)b LIMIT 1)
     FROM {vector} WHERE dims = %(dims)b"""
@@ -104,7 +110,7 @@ def create(index: VectorIndex, schema: str, rows: int, name: str, *, concurrentl
     """
     template = index.create(rows).replace("<name>", name)
     if not concurrently:
-        template = template.replace("CONCURRENTLY", "")
+        template = template.replace("CONCURRENTLY IF NOT EXISTS ", "")
     return Statement(quoted(template, schema, ("vector",)), (), False)
 
 
@@ -125,8 +131,13 @@ def built(index: VectorIndex, schema: str) -> Steps[str]:
     Says with a `ReindexWarning` what is otherwise than configured.
     """
     state = yield from state_of(index, schema)
+    ((others,),) = yield [Statement(BUILDING, (schema,), True)]
     text = ""
-    if state.rows and missing(index, state) and index.name not in state.broken:
+    if others[0]:
+        logger.info(
+            "An index of vectors is being built by another process; it will be used when it is ready."
+        )
+    elif state.rows and missing(index, state) and index.name not in state.broken:
         statement = create(index, schema, state.rows, index.name)
         yield [statement]
         text = f"{statement.query.decode()};\n"

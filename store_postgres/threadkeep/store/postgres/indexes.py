@@ -134,7 +134,7 @@ class VectorIndex(NamedTuple):
     def create(self, rows: int) -> str:
         """The statement that builds the index under the name `<name>`, while others write."""
         options = ", ".join([f"{name} = {value}" for name, value in self.options(rows).items()])
-        template = """CREATE INDEX CONCURRENTLY <name> ON {vector}
+        template = """CREATE INDEX CONCURRENTLY IF NOT EXISTS <name> ON {vector}
             USING <kind> ((<expression>) <class>) WITH (<options>) WHERE dims = <dims>"""
         expression = indexed("embedding", self)
         operators = "bit_hamming_ops" if self.type == "bit" else f"{self.type}_{_CLASSES[self.distance]}"

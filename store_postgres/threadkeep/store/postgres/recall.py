@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from threadkeep.errors import StorageError
 from threadkeep.postgres.statements import Statement, Steps
 from threadkeep.store.base import SearchOp, ensure_embeddings
 from threadkeep.store.lexical import fuse, fused_depth, words
@@ -25,10 +26,12 @@ T = TypeVar("T")
 Place = tuple[str, str]
 """Namespace and key as the tables have them."""
 Tell = Callable[[str, Any], Statement]
-TYPE = "SELECT 'vector'::regtype::oid::bigint"
+TYPE = "SELECT to_regtype('vector')::oid::bigint"
 LEAST = 16
 """Candidates of the smallest search; their number is always a power of two, so that statements are few."""
 _GROWTH = 4
+_MOST = 2**40
+"""Stands for every larger limit and offset."""
 _KEPT = 500
 """Templates of statements; filters are of endless variety."""
 
@@ -90,6 +93,10 @@ class Recall:
         """Asks for what does not change in a database, the first time."""
         ((found,),) = yield [tell(TYPE, ())]
         self.type_oid = found[0]
+        if self.type_oid is None:
+            raise StorageError(
+                "pgvector's type is not found: its schema must be in the search_path of the connection."
+            )
 
     # Searching
 
@@ -110,7 +117,8 @@ class Recall:
 
     def search(self, ask: Ask, tell: Tell) -> Steps[Found]:
         """The page that is asked for."""
-        op = ask.op
+        op = ask.op._replace(limit=min(ask.op.limit, _MOST), offset=min(ask.op.offset, _MOST))
+        ask = ask._replace(op=op)
         if op.mode == "hybrid":
             return (yield from self._by_both(ask, tell))
         if op.mode == "lexical" or ask.query is None:

@@ -179,5 +179,8 @@ SWAP = ("DROP INDEX IF EXISTS {schema}.<name>", "ALTER INDEX {schema}.<name>_nex
 def _swapped(operations: Operations) -> Steps[None]:
     assert operations.recall is not None
     yield [Statement(ledger.LOCK, (ledger.lock_number(operations.schema),), True)]
+    state = yield from building.state_of(operations.recall.index, operations.schema)
+    if operations.recall.index.name + _NEXT not in state.others:
+        return  # another, who built it too, has done that
     for template in SWAP:
         yield [operations.tell(template.replace("<name>", operations.recall.index.name), ())]
