@@ -85,9 +85,8 @@ class Batch(NamedTuple):
     @property
     def is_one_statement(self) -> bool:
         """Whether it takes a single statement, apart from what it refreshes: no transaction is needed."""
-        deletes = any(put is None for put in self.writes.values())
-        puts = any(put is not None for put in self.writes.values())
-        return bool(self.gets) + len(self.searches) + len(self.lists) + deletes + puts <= 1
+        kinds = {put is None for put in self.writes.values()} if self.writes else ()
+        return bool(self.gets) + len(self.searches) + len(self.lists) + len(kinds) <= 1
 
 
 def prepared(ops: Iterable[Op]) -> Batch:
