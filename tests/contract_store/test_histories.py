@@ -28,8 +28,17 @@ from threadkeep.store.base import (
 )
 from threadkeep.store.expiry import expired, expires
 from threadkeep.store.filter import matches, parse
-from threadkeep.store.namespaces import begins, listed
-from threadkeep.store.order import place
+from threadkeep.store.namespaces import listed
+
+
+def begins(namespace: Namespace, prefix: Namespace) -> bool:
+    """Whether a search below the prefix looks here."""
+    return namespace[: len(prefix)] == prefix
+
+
+def place(item: SearchItem) -> tuple[datetime, Namespace, str]:
+    """Where an item stands in a list."""
+    return item.updated_at, item.namespace, item.key
 
 
 class Held(NamedTuple):

@@ -7,11 +7,6 @@ from collections.abc import Iterable
 from threadkeep.store.base.ops import ListNamespacesOp, MatchCondition, Namespace, NamespacePath
 
 
-def begins(namespace: Namespace, prefix: Namespace) -> bool:
-    """Whether *prefix* is the first labels of *namespace*; `"*"` is a label as any other here."""
-    return namespace[: len(prefix)] == prefix
-
-
 def meets(namespace: Namespace, conditions: Iterable[MatchCondition] | None) -> bool:
     """Whether *namespace* begins and ends as all the conditions say."""
     return all(_has(namespace, *condition) for condition in conditions or ())
