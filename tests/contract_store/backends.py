@@ -62,6 +62,11 @@ class Backend(NamedTuple):
     make: Callable[..., Any]
     """Takes a path and the options of the store: `index`, `ttl`."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether an async function may embed: a sync call from another thread has a loop to run it on."""
+        return self.colour != "sync"
+
 
 def postgres(cls: type[PostgresStore] | type[AsyncPostgresStore], **settings: Any) -> Callable[..., Any]:
     """Makes stores on one database, in a schema of their own for each path."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract_store.backends import Store
+from tests.contract_store.backends import BACKENDS, Store
 from threadkeep.store.base import (
     GetOp,
     InvalidFilterError,
@@ -168,3 +168,20 @@ async def test_a_caller_that_fails_fails_alone(store: Store) -> None:
     assert sorted(item.value["n"] for item in await store.search(NS, limit=100)) == [
         n for n in range(20) if n != 7
     ]
+
+
+SYNC = [backend for backend in BACKENDS if backend.colour != "async"]
+
+
+@pytest.mark.parametrize("backend", SYNC, ids=lambda backend: f"{backend.name}-{backend.colour}")
+async def test_many_threads_write_and_read_side_by_side(store: Store) -> None:
+    def work(name: str) -> list[int]:
+        for n in range(20):
+            store.raw.put((*NS, name), str(n % 5), {"n": n})
+            store.raw.put(NS, "shared", {"by": name, "n": n})
+        return [item["n"] for item in store.raw.search((*NS, name), limit=100)]
+
+    results = await asyncio.gather(*(asyncio.to_thread(work, f"thread {i}") for i in range(8)))
+    assert [sorted(found) for found in results] == [[15, 16, 17, 18, 19]] * 8
+    assert (await store.get(NS, "shared"))["n"] == 19
+    assert len(await store.search(NS, limit=100)) == 41

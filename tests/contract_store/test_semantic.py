@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract_store.backends import Store
+from tests.contract_store.backends import Backend, Store
 from tests.contract_store.embedding import DIMS, Recorded, embed
 from threadkeep.store.base import InvalidOpError, PutOp, SearchOp
 
@@ -283,3 +283,18 @@ async def test_a_hybrid_search_fuses_both_rankings(texts: Store) -> None:
 async def test_near_texts_are_found_by_their_parts(texts: Store) -> None:
     found = await texts.search(NS, query="i am the plumber", limit=1)
     assert [item.key for item in found] == ["plumber"]
+
+
+async def _later(texts: list[str]) -> list[list[float]]:
+    return [NEAR[text] for text in texts]
+
+
+@index(embed=_later)
+async def test_an_async_embedding_serves_async_calls_and_no_others(store: Store, backend: Backend) -> None:
+    if backend.waits:
+        await store.batch([PutOp(NS, name, {"text": name}) for name in NEAR])
+        assert await scores(store, "east", limit=1) == [("east", 1.0)]
+    else:
+        with pytest.raises(ValueError, match="embeds with an async function"):
+            await store.put(NS, "k", {"text": "east"})
+        assert await store.search(NS) == []
