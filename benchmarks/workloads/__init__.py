@@ -64,6 +64,6 @@ WORKLOADS: dict[str, Workload] = {
     },
     "store-pg-bulk": Workload(store_postgres.bulk, store_postgres.bare_ingest("hnsw"), whole=True),
     "store-pg-tenants": Workload(store_postgres.tenants, whole=True),
-    "store-pg-batch": Workload(store_postgres.batched),
-    "store-pg-aget": Workload(store_postgres.gets_async),
+    "store-pg-batch": Workload(store_postgres.batched, store_postgres.bare_batched),
+    "store-pg-aget": Workload(store_postgres.gets_async, store_postgres.bare_gets_async),
 }

@@ -194,6 +194,68 @@ def gets_async(api: Api, scale: Scale) -> Iterator[Sample]:
             yield {"calls_per_s": asyncio.run(measured(made))}
 
 
+PUT = """INSERT INTO item SELECT * FROM unnest(%s::text[], %s::text[], %s::jsonb[])
+    ON CONFLICT (ns, key) DO UPDATE SET value = excluded.value"""
+GET = """SELECT i, value FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS ask (ns, key, i)
+    JOIN item USING (ns, key)"""
+GET_ONE = "SELECT value FROM item WHERE ns = %s AND key = %s"
+
+
+@contextmanager
+def bare_items() -> Iterator[tuple[Database, Any, list[list[str]]]]:
+    """A table of 1,000 items, a connection, and their columns."""
+    import json
+
+    import psycopg
+
+    from benchmarks.workloads.stores import value
+
+    numbers = range(BATCH)
+    columns = [
+        ["/".join(namespace(number)) for number in numbers],
+        [f"key-{number}" for number in numbers],
+        [json.dumps(value(number)) for number in numbers],
+    ]
+    with database() as made, psycopg.connect(made.uri, autocommit=True, prepare_threshold=0) as connection:
+        connection.execute("CREATE TABLE item (ns text, key text, value jsonb, PRIMARY KEY (ns, key))")
+        connection.execute(PUT, columns)
+        yield made, connection, columns
+
+
+def bare_batched(scale: Scale) -> Iterator[Sample]:
+    """One statement for 1,000 items; single ones by key."""
+    with bare_items() as (_, connection, columns):
+        spaces, keys, _ = columns
+        while True:
+            put_ms = milliseconds(lambda: connection.execute(PUT, columns))
+            get_ms = milliseconds(lambda: connection.execute(GET, (spaces, keys)).fetchall())
+            single = statistics.median(
+                milliseconds(lambda: connection.execute(GET_ONE, (spaces[7], keys[7])).fetchone())
+                for _ in range(200)
+            )
+            rates = {"puts_per_s": BATCH / put_ms, "gets_per_s": BATCH / get_ms, "single_per_s": 1 / single}
+            yield {name: rate * 1e3 for name, rate in rates.items()}
+
+
+def bare_gets_async(scale: Scale) -> Iterator[Sample]:
+    """A statement for what 64 tasks ask."""
+
+    async def measured(made: Database, columns: list[list[str]]) -> float:
+        from psycopg import AsyncConnection
+
+        connection = await AsyncConnection.connect(made.uri, autocommit=True, prepare_threshold=0)
+        async with connection:
+            started = time.perf_counter()
+            for _ in range(60):
+                asked = [column[:TASKS] for column in columns[:2]]
+                assert len(await (await connection.execute(GET, asked)).fetchall()) == TASKS
+            return TASKS * 60 / (time.perf_counter() - started)
+
+    with bare_items() as (made, _, columns):
+        while True:
+            yield {"calls_per_s": asyncio.run(measured(made, columns))}
+
+
 @contextmanager
 def bare_table(method: str | None = None) -> Iterator[Any]:
     """A connection to a database with one table of vectors."""
