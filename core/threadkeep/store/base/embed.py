@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from threadkeep.store.base.paths import get_text_at_path, tokenize_path
 
@@ -14,6 +13,9 @@ __all__ = [
     "AEmbeddingsFunc", "Embeddings", "EmbeddingsFunc", "ensure_embeddings", "get_text_at_path",
     "tokenize_path",
 ]  # fmt: skip
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 EmbeddingsFunc: TypeAlias = Callable[[Sequence[str]], list[list[float]]]
 """Vectors for texts, in their order."""
@@ -42,11 +44,17 @@ class Embeddings(ABC):
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """As `embed_documents`, which it runs in a thread unless overridden."""
-        return await asyncio.to_thread(self.embed_documents, texts)
+        return await _in_thread(self.embed_documents, texts)
 
     async def aembed_query(self, text: str) -> list[float]:
         """As `embed_query`, which it runs in a thread unless overridden."""
-        return await asyncio.to_thread(self.embed_query, text)
+        return await _in_thread(self.embed_query, text)
+
+
+async def _in_thread(function: Callable[[P], R], argument: P) -> R:
+    from asyncio import to_thread  # sync programs do not load asyncio
+
+    return await to_thread(function, argument)
 
 
 class _Function(Embeddings):
