@@ -33,7 +33,7 @@ def words_of(value: Mapping[str, Any]) -> list[str]:
     An item that was put with `index=False` has none: it is not found by words either. Otherwise the field
     paths of the index do not matter. An item matches a query if it has one of the query's words.
     """
-    return [word for text in _strings(value) for word in words(text)]
+    return words("\n".join(_strings(value)))
 
 
 def _strings(value: Any) -> Iterator[str]:
