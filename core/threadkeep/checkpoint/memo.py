@@ -46,6 +46,10 @@ class Learned(NamedTuple):
     since: int | None = None
     """The epoch before, if they were deleted."""
 
+    def told(self) -> Learned:
+        """The same with the warnings only, and nothing to remember."""
+        return Learned(self.thread_id, self.no, self.epoch, {}, {}, {}, self.diverged)
+
 
 class ThreadMemo:
     """One thread in one epoch. Replaced entry by entry, so that readers need no lock."""

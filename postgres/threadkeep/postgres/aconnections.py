@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import AsyncConnection, AsyncPipeline
 from psycopg.abc import AdaptContext
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -91,6 +92,8 @@ class AsyncConnections:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
         self._closed = False
+        self.joined = 0
+        """As of the twin."""
         with suppress(RuntimeError):
             asyncio.get_running_loop()
             self._bind()
@@ -164,6 +167,8 @@ class AsyncConnections:
             yield self._adapted(conn)
 
     def _adapted(self, conn: AsyncConnection[Any]) -> AsyncConnection[Any]:
+        if conn.pgconn.transaction_status != TransactionStatus.IDLE:
+            self.joined += 1
         if self._adapt is not None and conn not in self._adapted_to:
             self._adapt(conn)
             self._adapted_to.add(conn)

@@ -13,6 +13,7 @@ from typing import Any, TypedDict, TypeVar
 import psycopg
 from psycopg import Connection, Pipeline
 from psycopg.abc import AdaptContext
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
@@ -158,6 +159,8 @@ class Connections:
         self._open = ExitStack()
         self._lock = threading.RLock()
         self._closed = False
+        self.joined = 0
+        """Operations that found a transaction of the program's on their connection, and are part of it."""
 
     def open(self) -> Resource:
         """The pool or connection; made if it is our own and is not there or broken."""
@@ -201,6 +204,8 @@ class Connections:
                 yield self._adapted(resource)
 
     def _adapted(self, conn: Connection[Any]) -> Connection[Any]:
+        if conn.pgconn.transaction_status != TransactionStatus.IDLE:
+            self.joined += 1
         if self._adapt is not None and conn not in self._adapted_to:
             self._adapt(conn)
             self._adapted_to.add(conn)

@@ -82,11 +82,11 @@ class Operations:
                 threads.add(told.thread_id)
         return found
 
-    def store_foretold(self, them: Sequence[Foretold], codec: Codec) -> Steps[list[list[Learned] | None]]:
+    def store_foretold(self, them: Sequence[Foretold], codec: Codec) -> Steps[list[int | None]]:
         """Stores commits of different threads in one statement, or two if some are new.
 
-        Those that keep no history take one each. None, and nothing stored, for one whose thread somebody
-        changed.
+        Those that keep no history take one each. Gives the numbers of their threads for `learn_foretold`;
+        None, and nothing stored, for one whose thread somebody changed.
         """
         storage = yield from self._ready(codec)
         shallow = sorted((it for it in them if it.known.rows is not None), key=reference)
@@ -101,18 +101,30 @@ class Operations:
         stored: dict[Any, int] = {}
         for part, rows in zip(parts, answers, strict=True):
             stored.update((ref[0] if ref else reference(part[0]), no) for no, *ref in rows)
+        return [stored.get(reference(it)) for it in them]
+
+    def learn_foretold(
+        self, them: Sequence[Foretold], numbers: Sequence[int | None], *, certain: bool
+    ) -> list[list[Learned] | None]:
+        """As `learn`, of commits that were stored under these numbers; None for those that were not."""
         results: list[list[Learned] | None] = []
-        for it in them:
-            no = stored.get(reference(it))
+        for it, no in zip(them, numbers, strict=True):
             if no is None:
                 self._threads.forget(it.thread_id)
                 results.append(None)
             else:
-                self._threads.learn(it.thread_id, it.after(no))
-                results.append(it.learned(no))
+                known = {it.thread_id: it.after(no)}
+                results.append(self.learn(it.learned(no), known, certain=certain))
         return results
 
-    def learn(self, threads: dict[str, KnownThread]) -> None:
-        """Takes over what a transaction made true."""
+    def learn(self, news: list[Learned], threads: dict[str, KnownThread], *, certain: bool) -> list[Learned]:
+        """Takes over what a transaction made true; gives what the memos may take over.
+
+        `certain`: it is committed. Else it was part of a transaction of the program's, which may yet undo it:
+        nothing is remembered.
+        """
+        if not certain:
+            return [each.told() for each in news]
         for thread_id, known in threads.items():
             self._threads.learn(thread_id, known)
+        return news

@@ -124,11 +124,11 @@ class PostgresSaver(PlannedSaver):
         stored = self._group.run(commit)
         if stored is not None:
             return stored
+        joined = self._connections.joined
         news, threads = self._connections.write(
             lambda: self._operations.store(commit, self._codec), repeatable=True
         )
-        self._operations.learn(threads)
-        return news
+        return self._operations.learn(news, threads, certain=self._connections.joined == joined)
 
     def _store_all(self, commits: list[Commit]) -> list[list[Learned] | BaseException | None]:
         """What each commit gave; None for one that must go the long way."""
@@ -139,8 +139,11 @@ class PostgresSaver(PlannedSaver):
     def _store_foretold(self, them: list[Foretold]) -> Sequence[list[Learned] | BaseException | None]:
         if not them:
             return []
+        joined = self._connections.joined
         try:
-            return self._connections.read(lambda: self._operations.store_foretold(them, self._codec))
+            numbers = self._connections.read(lambda: self._operations.store_foretold(them, self._codec))
+            certain = self._connections.joined == joined
+            return self._operations.learn_foretold(them, numbers, certain=certain)
         except UniqueViolation:  # a task had written before, unseen by this process
             return [None] * len(them)
         except StorageUnavailableError:
