@@ -294,3 +294,37 @@ def test_many_dimensions_are_stored_and_found(database: str, dims: int, type_: s
         store.batch(puts(20))
         assert store.search(("a",), query="text 5", limit=1)[0].score == pytest.approx(1)
     assert ask(database, INDEXES)[0][0] == f"threadkeep_vector_hnsw_cosine_{type_}_{dims}"
+
+
+def test_an_unchanged_text_is_not_embedded_again_after_a_restart(database: str) -> None:
+    with PostgresStore.from_conn_string(database, index=index(8)) as store:
+        store.setup()
+        store.batch(puts(3))
+    embed = Embedding(8)
+    with PostgresStore.from_conn_string(database, index=index(8, embed)) as store:
+        store.batch([*puts(3), PutOp(("a",), "3", {"text": "text 3"})])
+    assert embed.asked == ["text 3"]
+
+
+def test_a_vector_that_another_removes_while_its_put_embeds_is_made_anew(database: str) -> None:
+    """The put keeps the vector of one text and waits for that of another when its item is deleted."""
+    embed = Embedding(8)
+    config: Any = {"dims": 8, "embed": embed, "fields": ["text", "title"]}
+    with (
+        PostgresStore.from_conn_string(database, index=config) as store,
+        PostgresStore.from_conn_string(database, index=index(8)) as other,
+    ):
+        store.setup()
+        store.put(("a",), "1", {"text": "kept"})
+
+        def embed_late(texts: Sequence[str]) -> list[list[float]]:
+            other.delete(("a",), "1")
+            return embed(texts)
+
+        late: Any = {**config, "embed": embed_late}
+        embed.asked.clear()
+        with PostgresStore.from_conn_string(database, index=late) as third:
+            third.put(("a",), "1", {"text": "kept", "title": "new"})
+        assert embed.asked == ["new", "kept"]
+        assert store.search(("a",), query="kept")[0].score == pytest.approx(1)
+        assert store.search(("a",), query="new")[0].score == pytest.approx(1)
