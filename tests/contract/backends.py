@@ -77,7 +77,9 @@ BACKENDS = [
 class Saver:
     """A saver with one interface for all colours."""
 
-    def __init__(self, saver: BaseCheckpointSaver[Any], colour: Colour, *, keeps_history: bool = True) -> None:
+    def __init__(
+        self, saver: BaseCheckpointSaver[Any], colour: Colour, *, keeps_history: bool = True
+    ) -> None:
         self.raw = saver
         self.keeps_history = keeps_history
         self._colour = colour
