@@ -28,7 +28,7 @@ class Recorded:
     """An embedding of listed texts, which remembers what it was asked."""
 
     def __init__(self, vectors: dict[str, list[float]]) -> None:
-        self.vectors = vectors
+        self.vectors = dict(vectors)
         self.asked: list[str] = []
         self.calls = 0
         self.fails = False
