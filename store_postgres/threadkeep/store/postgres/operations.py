@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from threadkeep.postgres import ledger
+from threadkeep.postgres.arrays import Texts
 from threadkeep.postgres.statements import Statement, Steps, checked_schema, quoted
 from threadkeep.store import filter as filters
 from threadkeep.store.base import (
@@ -48,7 +49,7 @@ from threadkeep.store.postgres.recall import (
     together,
 )
 from threadkeep.store.postgres.tables import ITEMS, VECTORS
-from threadkeep.store.postgres.vectors import Packed, texts
+from threadkeep.store.postgres.vectors import Packed
 from threadkeep.store.values import own
 
 __all__ = ["SWEPT_AT_ONCE", "Batch", "Operations", "Place", "Put", "SearchReport", "prepared"]
@@ -282,7 +283,7 @@ class Operations:
             statement = self.ask(sql.GET, {"ns": ns, "key": key, "now": now})
         else:
             spaces, keys = (list(column) for column in zip(*wanted, strict=True))
-            statement = self.ask(sql.GET_MANY, {"ns": texts(spaces), "key": texts(keys), "now": now})
+            statement = self.ask(sql.GET_MANY, {"ns": Texts(spaces), "key": Texts(keys), "now": now})
         load = self.load
 
         def read(rows: list[Any]) -> Iterable[int]:
@@ -371,13 +372,13 @@ class Operations:
             yield self.tell(
                 self._put,
                 {
-                    "ns": texts([ns for ns, _, _ in puts]),
-                    "key": texts([key for _, key, _ in puts]),
-                    "body": texts([put.body for _, _, put in puts]),
-                    "searchable": texts([put.searchable for _, _, put in puts]),
+                    "ns": Texts([ns for ns, _, _ in puts]),
+                    "key": Texts([key for _, key, _ in puts]),
+                    "body": Texts([put.body for _, _, put in puts]),
+                    "searchable": Texts([put.searchable for _, _, put in puts]),
                     "ttl": [None if put.op.ttl is None else float(put.op.ttl) for _, _, put in puts],
-                    "words": texts([self._words(put) for _, _, put in puts]),
-                    "fields": texts([_fields(put) for _, _, put in puts]),
+                    "words": Texts([self._words(put) for _, _, put in puts]),
+                    "fields": Texts([_fields(put) for _, _, put in puts]),
                     "now": now,
                 },
             )

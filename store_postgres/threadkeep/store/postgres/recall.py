@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from threadkeep.errors import StorageError
+from threadkeep.postgres.arrays import Byteas, Numbers, Texts
 from threadkeep.postgres.statements import Statement, Steps
 from threadkeep.store.base import SearchOp, ensure_embeddings
 from threadkeep.store.lexical import fuse, fused_depth, words
@@ -17,7 +18,7 @@ from threadkeep.store.postgres.filters import Condition
 from threadkeep.store.postgres.indexes import PostgresIndexConfig, VectorIndex, chosen
 from threadkeep.store.postgres.names import escaped, range_of, space
 from threadkeep.store.postgres.ranking import Shape, by_meaning, by_words
-from threadkeep.store.postgres.vectors import Packed, array, blobs, numbers, pack, texts
+from threadkeep.store.postgres.vectors import Packed, array, pack
 from threadkeep.store.texts import check_vectors, fields_of, text_hash, texts_of
 
 __all__ = ["Ask", "ChangedMeanwhileError", "Found", "NewVectors", "Recall", "together"]
@@ -193,7 +194,7 @@ class Recall:
 
     def known(self, places: Sequence[Place], tell: Tell) -> Steps[dict[Place, set[bytes]]]:
         """The hashes of the texts that have vectors, of the items at these places."""
-        names = {"ns": texts([ns for ns, _ in places]), "key": texts([key for _, key in places])}
+        names = {"ns": Texts([ns for ns, _ in places]), "key": Texts([key for _, key in places])}
         (rows,) = yield [tell(vectors.KNOWN, {**names, "dims": self.index.dims})]
         found: dict[Place, set[bytes]] = {}
         for i, hash in rows:
@@ -213,11 +214,11 @@ class Recall:
             for i, place in enumerate(places, 1)
             for hash in new.texts[place]
         ]
-        names = {"ns": texts([ns for ns, _ in places]), "key": texts([key for _, key in places])}
+        names = {"ns": Texts([ns for ns, _ in places]), "key": Texts([key for _, key in places])}
         given = {
             **names,
-            "of": numbers([i for i, _, _ in wanted]),
-            "hash": blobs([hash for _, hash, _ in wanted]),
+            "of": Numbers([i for i, _, _ in wanted]),
+            "hash": Byteas([hash for _, hash, _ in wanted]),
             "vector": array([None if kept else new.made[hash] for _, hash, kept in wanted], self.type_oid),
             "dims": self.index.dims,
         }
@@ -225,9 +226,9 @@ class Recall:
         kept = [(i, hash) for i, hash, kept in wanted if kept]
         if kept:
             given = {
-                "ns": texts([places[i - 1][0] for i, _ in kept]),
-                "key": texts([places[i - 1][1] for i, _ in kept]),
-                "hash": blobs([hash for _, hash in kept]),
+                "ns": Texts([places[i - 1][0] for i, _ in kept]),
+                "key": Texts([places[i - 1][1] for i, _ in kept]),
+                "hash": Byteas([hash for _, hash in kept]),
                 "dims": self.index.dims,
             }
             yield tell(vectors.KEPT, given), len(kept)

@@ -17,7 +17,7 @@ from psycopg.pq import Format
 
 from threadkeep.errors import InvalidOpError
 
-__all__ = ["KEPT", "KNOWN", "REPLACE", "Packed", "adapt", "array", "blobs", "numbers", "pack", "texts"]
+__all__ = ["KEPT", "KNOWN", "REPLACE", "Packed", "adapt", "array", "pack"]
 
 
 class Packed(bytes):
@@ -61,33 +61,13 @@ def pack(vector: Sequence[float], dims: int) -> Packed:
 _HEAD = struct.Struct(">iiIii")
 _LENGTH = struct.Struct(">i")
 _NULL = _LENGTH.pack(-1)
-_INT, _TEXT, _BYTEA = 23, 25, 17
-"""The numbers of these types, the same in every database."""
 
 
 def array(elements: Sequence[bytes | None], oid: int) -> Packed:
-    """Binary elements as one array; *oid* is the number of their type in this database.
-
-    Four times as fast as psycopg's arrays (0.25 against 1 µs for a text).
-    """
+    """Binary elements as one array; *oid* is the number of their type in this database."""
     length = _LENGTH.pack
     body = b"".join([_NULL if each is None else length(len(each)) + each for each in elements])
     return Packed(_HEAD.pack(1, 1, oid, len(elements), 1) + body)
-
-
-def texts(column: Sequence[str | None]) -> Packed:
-    """A column as `text[]`."""
-    return array([None if each is None else each.encode() for each in column], _TEXT)
-
-
-def numbers(column: Sequence[int]) -> Packed:
-    """A column as `int[]`."""
-    return array([_LENGTH.pack(each) for each in column], _INT)
-
-
-def blobs(column: Sequence[bytes]) -> Packed:
-    """A column as `bytea[]`."""
-    return array(column, _BYTEA)
 
 
 # In the transaction of the puts, after them: they hold the items, so nobody else changes these rows.
@@ -102,7 +82,7 @@ REPLACE = """
         JOIN {item} AS item ON item.ns = asked.ns COLLATE "C" AND item.key = asked.key COLLATE "C"
     ), wanted AS MATERIALIZED (
         SELECT put.no, put.ns, each.hash, each.embedding
-        FROM unnest(%(of)b::int[], %(hash)b::bytea[], %(vector)b::vector[]) AS each (i, hash, embedding)
+        FROM unnest(%(of)b::bigint[], %(hash)b::bytea[], %(vector)b::vector[]) AS each (i, hash, embedding)
         JOIN put ON put.i = each.i
     ), gone AS (
         DELETE FROM {vector} AS v USING put WHERE v.item = put.no
