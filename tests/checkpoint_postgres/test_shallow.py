@@ -22,6 +22,7 @@ from threadkeep.checkpoint.base import SavePoint, SaveWrites
 from threadkeep.checkpoint.postgres import PostgresSaver
 from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
 from threadkeep.checkpoint.postgres.shallow import AsyncShallowPostgresSaver, ShallowPostgresSaver
+from threadkeep.checkpoint.upkeep import next_batch, prune
 from threadkeep.errors import ConcurrentUpdateError, ConcurrentUpdateWarning, StorageUnavailableError
 from threadkeep.graph import START, StateGraph
 from threadkeep.types import Command, Send, interrupt
@@ -402,3 +403,22 @@ async def test_commits_of_tasks_that_wait_together_delete_what_they_replace(data
             found = await saver.aget_tuple(address(f"t{i}"))
             assert values(found) == {"value": "14 " * 200, "n": 14}
     assert rows(database) == [24, 24, 48]
+
+
+async def test_what_pruning_left_when_it_was_broken_off_is_deleted_by_the_next_checkpoint(
+    database: str, saver: ShallowPostgresSaver
+) -> None:
+    with PostgresSaver.from_conn_string(database) as before:
+        run = Run(Sync(before))
+        for i in range(10):
+            await run.put(value=[f"{i} " * 300], same="s" * 300)
+        job, result = prune(["t"], "keep_latest"), None
+        for _ in range(2):
+            batch = next_batch(job, result)
+            assert batch is not None
+            result = (before._write if batch.writes else before._read)(batch.plan)
+        assert rows(database) == [1, 0, 11]
+        run.saver = Sync(saver)
+        await run.put(value=["newest " * 300])
+        assert rows(database) == [1, 0, 2]
+        assert values(before.get_tuple(address())) == run.values

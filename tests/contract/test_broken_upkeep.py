@@ -109,6 +109,28 @@ async def test_deleting_runs_broken_off_is_finished_by_the_next(saver: Saver) ->
     assert await saver.object_count("t") == 4
 
 
+@pytest.mark.needs("keeps_history")
+async def test_a_thread_is_copied_to_one_whose_runs_were_deleted_halfway(saver: Saver) -> None:
+    source, run = Run(saver, "source"), Run(saver)
+    await source.put(a=big(1))
+    for i in range(3):
+        await run.put(metadata={"run_id": "old"}, a=big(10 + i))
+    broken = Broken(saver, delete_for_runs(["old"], Codec(saver.raw.serde)))
+    while await saver.list(address()):
+        assert await broken.step()
+    assert await saver.object_count("t") == 3
+    await saver.copy_thread("source", "t")
+    assert values(await saver.get_tuple(address())) == {"a": big(1)}
+    assert await saver.object_count("t") == 1
+    while await broken.step():
+        pass
+    assert values(await saver.get_tuple(address())) == {"a": big(1)}
+    run = Run(saver)
+    run.config, run.values, run.versions = address(id=source.config["configurable"]["checkpoint_id"]), {}, {}
+    await run.put(a=[*big(1), *big(12)])
+    assert values(await saver.get_tuple(address())) == run.values
+
+
 class Interleaved(History):
     """A random history in which upkeep goes on for a while, and may never end."""
 

@@ -79,7 +79,9 @@ class ShallowCommit(Commit):
         change = thread.encode(numbers)
         yield from _write(row, change, numbers)
         at_hand = {**(memo.objects if memo else {}), **{n: blob for blob, n in numbers.fresh.items()}}
-        gone = minus(marked, (yield from marks(row.no, nodes_in(change.rows), at_hand)))
+        # After a sweep that was broken off there may be objects that no row refers to.
+        before = [(1, row.next - 1)] if row.is_swept else marked
+        gone = minus(before, (yield from marks(row.no, nodes_in(change.rows), at_hand)))
         epoch = row.epoch
         if gone:
             yield ask.DropObjects(row.no, gone)

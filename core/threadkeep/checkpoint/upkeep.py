@@ -199,7 +199,8 @@ def copy_thread(source: str, target: str) -> Plan[None]:
         rows, _ = yield ask.Rows(there.no, None, 1)
         if rows:
             raise ValueError(f"Thread {target!r} has checkpoints; copy to a new thread, or delete it first.")
-        yield ask.Touch(there.no)
+        # Writes without a checkpoint may be there, and what a sweep that was broken off has left.
+        yield ask.DropThread(there.no, there.grave)
     else:
         there = yield ask.AddThread(target)
     yield ask.Copy(here.no, there.no)
