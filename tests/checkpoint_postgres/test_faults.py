@@ -271,3 +271,22 @@ def test_threads_share_one_connection(database: str) -> None:
         for i in range(6):
             found = [each.checkpoint["channel_values"]["n"] for each in saver.list(address(str(i)))]
             assert found == list(range(10))[::-1]
+
+
+@pytest.mark.parametrize("pipeline", [True, False])
+def test_an_error_of_the_server_is_not_taken_for_a_lost_commit(database: str, pipeline: bool) -> None:
+    with PostgresSaver.from_conn_string(database, pipeline=pipeline) as saver:
+        saver.setup()
+        saver.put(address(), point({"n": 0}), {}, {"n": 1})
+        with psycopg.connect(database, autocommit=True) as conn:
+            conn.execute(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$"
+            )
+            conn.execute(
+                "CREATE TRIGGER full_disk BEFORE DELETE ON threadkeep_point "
+                "FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+        with pytest.raises(psycopg.errors.DiskFull, match="no room"):
+            saver.delete_thread("t")
+        assert saver.get_tuple(address()) is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.contract.points import address, point
 from threadkeep.checkpoint.postgres import PostgresSaver
@@ -302,3 +303,29 @@ async def test_the_async_saver_sets_up_checks_and_shows_in_the_same_way(
         assert "CREATE TABLE" in await saver.setup()
         assert await saver.check()
         assert await saver.setup() == ""
+
+
+def test_who_waits_for_a_setup_sees_it_where_transactions_keep_their_first_snapshot(database: str) -> None:
+    keeping = make_conninfo(database, options="-c default_transaction_isolation=serializable")
+    waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    failed: list[BaseException] = []
+
+    def come_later() -> None:
+        try:
+            with PostgresSaver.from_conn_string(keeping) as saver:
+                saver.setup()
+        except BaseException as error:
+            failed.append(error)
+
+    with (
+        psycopg.connect(database, autocommit=True) as first,
+        psycopg.connect(database, autocommit=True) as seer,
+    ):
+        later = threading.Thread(target=come_later)
+        with first.transaction():
+            PostgresSaver(first).setup()
+            later.start()
+            while seer.execute(waits).fetchone() == (0,) and later.is_alive():
+                pass
+        later.join()
+    assert failed == []

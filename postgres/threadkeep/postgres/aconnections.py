@@ -19,10 +19,10 @@ from threadkeep.loops import from_thread
 from threadkeep.postgres.arrays import register
 from threadkeep.postgres.connections import (
     ATTEMPTS,
-    BUSY,
     LostCommitError,
     PoolConfig,
     delay,
+    is_broken,
     may_retry,
     pool_options,
     translated,
@@ -224,7 +224,7 @@ class AsyncConnections:
                 done = True
             return result
         except psycopg.OperationalError as error:
-            if done and error.sqlstate not in BUSY:
+            if done and is_broken(error):
                 raise LostCommitError from error
             raise
 

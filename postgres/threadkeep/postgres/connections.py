@@ -23,13 +23,13 @@ from threadkeep.postgres.statements import RepeatError, Statement, Steps
 
 __all__ = [
     "ATTEMPTS",
-    "BUSY",
     "Connections",
     "LostCommitError",
     "PoolConfig",
     "Resource",
     "connecting",
     "delay",
+    "is_broken",
     "may_retry",
     "pool_options",
     "translated",
@@ -40,7 +40,7 @@ Resource = Connection[Any] | ConnectionPool[Any]
 Perform = Callable[[Connection[Any], list[Statement]], list[list[Any]]]
 ATTEMPTS = 8
 """With the pauses between them about 2.5 s: a server that is restarted is there again."""
-BUSY = frozenset({"40001", "40P01"})
+_BUSY = frozenset({"40001", "40P01"})
 _NO_SESSION = (psycopg.errors.DuplicatePreparedStatement, psycopg.errors.InvalidSqlStatementName)
 _GONE = frozenset({"57P01", "57P02", "57P03", "25P03", "25P04"})
 
@@ -80,10 +80,15 @@ def may_retry(error: BaseException) -> bool:
         return True
     if isinstance(error, (PoolTimeout, TooManyRequests)) or not isinstance(error, psycopg.Error):
         return False  # the pool has tried and waited itself
+    return error.sqlstate in _BUSY or is_broken(error)
+
+
+def is_broken(error: psycopg.Error) -> bool:
+    """Whether the connection broke, or the server ended it."""
     state = error.sqlstate
     if state is None:
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
-    return state in BUSY or state in _GONE or state.startswith("08")
+    return state in _GONE or state.startswith("08")
 
 
 def delay(attempt: int) -> float:
@@ -261,7 +266,7 @@ class Connections:
                 done = True
             return result
         except psycopg.OperationalError as error:
-            if done and error.sqlstate not in BUSY:
+            if done and is_broken(error):
                 raise LostCommitError from error
             raise
 

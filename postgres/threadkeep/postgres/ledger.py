@@ -65,6 +65,8 @@ LEDGER = """CREATE TABLE IF NOT EXISTS {migration} (
 SCHEMA = "CREATE SCHEMA IF NOT EXISTS {schema}"
 STATE = "SELECT number, checksum FROM {migration} WHERE component = %b ORDER BY number"
 RECORD = "INSERT INTO {migration} (component, number, name, checksum) VALUES (%b, %b, %b, %b)"
+# Else what the others did while this one waited for the lock would not be seen.
+ISOLATION = b"SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 LOCK = b"SELECT pg_advisory_xact_lock(%b::bigint)"
 LOOK = b"""
     SELECT current_setting('server_encoding'),
@@ -147,6 +149,7 @@ def pending(component: Component, schema: str, state: SchemaState) -> list[State
 
 def apply(component: Component, schema: str) -> Steps[None]:
     """Brings the tables to the newest version, in one transaction. Others who try meanwhile wait."""
+    yield [Statement(ISOLATION, None, False)]
     yield [Statement(LOCK, (lock_number(schema),), True)]
     state = yield from state_of(component, schema)
     for statement in pending(component, schema, state):
