@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract_store.backends import Store
-from threadkeep.store.base import PutOp, SearchItem
+from threadkeep.store.base import InvalidOpError, PutOp, SearchItem
 
 NS = ("n",)
 
@@ -104,3 +104,10 @@ async def test_a_page_behind_an_item_is_not_moved_by_other_writes(many: Store) -
     second = await many.search((), limit=10, after=first[-1])
     assert [item.key for item in second] == everything[10:20]
     assert await keys(many, limit=2, offset=3, after=first[-1]) == everything[13:15]
+
+
+@pytest.mark.parametrize("mode", ["lexical", "hybrid"])
+async def test_a_search_by_words_is_refused_without_an_index(mode: Any, store: Store) -> None:
+    with pytest.raises(InvalidOpError, match=f"mode='{mode}' needs a store with an index"):
+        await store.search(("a",), query="pizza", mode=mode)
+    assert await store.search(("a",), mode=mode) == []

@@ -322,7 +322,7 @@ def test_a_sweeper_that_fails_says_so() -> None:
 def test_a_store_without_an_index_does_not_load_numpy(tmp_path: Path) -> None:
     program = (
         "import sys; from threadkeep.store.memory import InMemoryStore; store = InMemoryStore()\n"
-        "store.put(('u',), 'k', {'text': 'words'}); store.search(('u',), query='words', mode='lexical')\n"
+        "store.put(('u',), 'k', {'text': 'words'}); store.search(('u',), query='words')\n"
         f"store.save({str(tmp_path / 'memory')!r}); store.load({str(tmp_path / 'memory')!r})\n"
         "print(len(store.search(())), 'numpy' in sys.modules)"
     )

@@ -23,6 +23,7 @@ from threadkeep.store.base.ops import (
     SearchMode,
     SearchOp,
     TTLConfig,
+    check_mode,
     validate_op_namespace,
 )
 from threadkeep.store.base.paths import get_text_at_path, tokenize_path
@@ -32,5 +33,5 @@ __all__ = [
     "IndexConfig", "InvalidFilterError", "InvalidNamespaceError", "InvalidOpError", "Item",
     "ListNamespacesOp", "MatchCondition", "Namespace", "NamespaceMatchType", "NamespacePath", "NotProvided",
     "Op", "Order", "PutOp", "Result", "SearchItem", "SearchMode", "SearchOp", "TTLConfig",
-    "ensure_embeddings", "get_text_at_path", "tokenize_path", "validate_op_namespace",
+    "check_mode", "ensure_embeddings", "get_text_at_path", "tokenize_path", "validate_op_namespace",
 ]  # fmt: skip

@@ -169,7 +169,8 @@ class SearchOp(NamedTuple):
     limit: int = 10
     offset: int = 0
     query: str | None = None
-    """What to rank by. None or "": list by `updated_at`. Without an index: as without a query."""
+    """What to rank by. None or "": list by `updated_at`. Without an index: as without a query; a search by
+    words is refused then."""
     refresh_ttl: bool = True
     mode: SearchMode = "semantic"
     """How a query ranks: by the meaning of the text, by its words, or by both."""
@@ -349,6 +350,15 @@ def _check_search(op: SearchOp) -> None:
         raise InvalidOpError("The results of a query are ordered by score; order='desc' is for lists.")
     if op.after is not None and not isinstance(op.after, SearchItem):
         raise InvalidOpError(f"after must be an item that a search returned, not {type(op.after).__name__}")
+
+
+def check_mode(op: SearchOp, *, indexed: bool) -> None:
+    """Raises `InvalidOpError` for a search by words where there is no index, hence no words."""
+    if op.query and op.mode != "semantic" and not indexed:
+        raise InvalidOpError(
+            f"mode={op.mode!r} needs a store with an index, index={{'dims': …, 'embed': …}}: the words of "
+            "items are kept with their vectors."
+        )
 
 
 def _check_list(op: ListNamespacesOp) -> None:

@@ -108,11 +108,11 @@ class Contents:
 
     def _ranked(self, search: Search, node: Node) -> Ranked:
         op = search.op
-        if not op.query or (op.mode == "semantic" and self.vectors is None):
+        if not op.query or self.vectors is None:
             return self._listed(search, node)
         if op.mode == "semantic":
             return self._similar(search, node)
-        if op.mode == "lexical" or self.vectors is None:
+        if op.mode == "lexical":
             return self._worded(search)
         depth = fused_depth(op.limit, op.offset)
         rankings = [islice(self._similar(search, node), depth), islice(self._worded(search), depth)]

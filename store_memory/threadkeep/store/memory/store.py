@@ -27,6 +27,7 @@ from threadkeep.store.base import (
     Result,
     SearchOp,
     TTLConfig,
+    check_mode,
     ensure_embeddings,
     validate_op_namespace,
 )
@@ -225,6 +226,7 @@ class InMemoryStore(BaseStore):
             if isinstance(op, PutOp):
                 batch.drafts[op.namespace, op.key] = self._draft(op)
             elif isinstance(op, SearchOp):
+                check_mode(op, indexed=self.embeddings is not None)
                 batch.filters[place] = parse(op.filter)
                 if op.query and op.mode != "lexical" and self.embeddings is not None:
                     batch.queries[op.query] = None

@@ -63,8 +63,8 @@ def course(operations: Operations, ops: Iterable[Op]) -> Course[list[Result]]:
 
     Texts are embedded before the transaction begins: what fails there leaves everything as it was.
     """
-    batch = prepared(ops)
     recall = operations.recall
+    batch = prepared(ops, indexed=recall is not None)
     if recall is None:
         results: list[Result] = yield _of(batch.is_one_statement)(lambda: operations.run(batch))
         return results
@@ -150,8 +150,8 @@ async def aembedded(step: Embed) -> Vectors:
 
 def explaining(operations: Operations, op: SearchOp) -> Course[SearchReport]:
     """How a search is carried out."""
-    ((_, _, condition),) = prepared([op]).searches
     recall, asked = operations.recall, {}
+    ((_, _, condition),) = prepared([op], indexed=recall is not None).searches
     if recall is not None and op.query and recall.is_about_meaning(op):
         _, (vector,) = yield Embed(recall.embeddings, [], [op.query])
         asked[op.query] = recall.packed([vector], [op.query])[0]

@@ -24,6 +24,7 @@ from threadkeep.store.base import (
     Result,
     SearchItem,
     SearchOp,
+    check_mode,
     validate_op_namespace,
 )
 from threadkeep.store.lexical import words_of
@@ -90,7 +91,7 @@ class Batch(NamedTuple):
         return bool(self.gets) + len(self.searches) + len(self.lists) + len(kinds) <= 1
 
 
-def prepared(ops: Iterable[Op]) -> Batch:
+def prepared(ops: Iterable[Op], *, indexed: bool) -> Batch:
     """The batch of some operations. Raises `InvalidOpError` if one of them is bad."""
     batch = Batch(0, [], [], [], {})
     place = -1
@@ -103,6 +104,7 @@ def prepared(ops: Iterable[Op]) -> Batch:
             checked(*name)
             batch.writes[name] = None if op.value is None else _put(op)
         elif isinstance(op, SearchOp):
+            check_mode(op, indexed=indexed)
             batch.searches.append((place, op, compiled(filters.parse(op.filter))))
         else:
             batch.lists.append((place, op))
