@@ -139,9 +139,10 @@ class Recall:
         parameters = {**ask.parameters, "query": ask.query, "limit": limit, "offset": offset}
         while True:
             (rows,) = yield [tell(self._template(shape, count, exact), parameters)]
-            matching, most, indexed, candidates = rows[0][:4] if rows else (None, None, False, 0)
+            about: tuple[Any, ...] = (None, None, False, 0)
+            matching, most, indexed, candidates = rows[0][:4] if rows else about
             found = [row[4:] for row in rows if row[4] is not None]
-            through_index = bool(indexed) and matching > most
+            through_index = bool(indexed and matching > most)
             if len(found) >= limit or (not through_index and candidates < count):
                 return Found(found, through_index, topped_up, matching, most, candidates)
             if through_index and candidates < count:
