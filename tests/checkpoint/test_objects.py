@@ -8,11 +8,11 @@ from typing import Any
 
 import ormsgpack
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from threadkeep.checkpoint.objects import Blob, Codec, Cutter, ListMemo, ListTree, Node, join, missing, needs
-from threadkeep.checkpoint.objects.nodes import inherit, truncate
+from threadkeep.checkpoint.objects.nodes import NODE_TAG, inherit, truncate
 from threadkeep.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 
@@ -105,6 +105,7 @@ def test_the_same_value_needs_no_new_object(codec: Codec, value: Any) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
+@example(seed=64000)  # more than 128 pieces
 def test_a_list_grown_in_steps_has_the_nodes_of_one_stored_at_once(seed: int) -> None:
     rng = random.Random(seed)
     kind: Callable[[], Any] = rng.choice((lambda: rng.randrange(99), lambda: "s" * rng.randrange(120)))
@@ -118,8 +119,9 @@ def test_a_list_grown_in_steps_has_the_nodes_of_one_stored_at_once(seed: int) ->
     once = Thread()
     other, _ = once.store(value, codec)
     assert grown.load(node, codec) == once.load(other, codec) == value
-    # Growing leaves no object behind but the ends that were too short for one.
-    assert {*once.numbers} <= {*grown.numbers}
+    # Growing leaves no object behind but the ends that were too short for one. (Objects that hold numbers of
+    # others differ: the numbers of the others do.)
+    assert {blob for blob in once.numbers if blob[0] != NODE_TAG} <= {*grown.numbers}
 
 
 def test_appending_to_a_list_alone_keeps_one_range() -> None:

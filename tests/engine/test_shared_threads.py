@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,18 @@ Make = Callable[[OnConflict], BaseCheckpointSaver[int]]
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
-    if request.param == "memory":
-        return lambda on_conflict: InMemorySaver(on_conflict=on_conflict)
-    return lambda on_conflict: SqliteSaver.from_conn_string(tmp_path / "t.db", on_conflict=on_conflict)
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+    with ExitStack() as opened:
+
+        def sqlite(on_conflict: OnConflict) -> BaseCheckpointSaver[int]:
+            saver = SqliteSaver.from_conn_string(tmp_path / "t.db", on_conflict=on_conflict)
+            return opened.enter_context(saver)
+
+        yield (
+            sqlite
+            if request.param == "sqlite"
+            else lambda on_conflict: InMemorySaver(on_conflict=on_conflict)
+        )
 
 
 class Duel:

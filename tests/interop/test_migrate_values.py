@@ -107,6 +107,13 @@ def test_a_value_is_what_the_real_package_reads_and_can_be_stored_here(value: An
     assert serde.loads_typed(serde.dumps_typed(read)) == read
 
 
+@pytest.mark.parametrize("module", ["pathlib", "pathlib._local"])
+@pytest.mark.parametrize("name", ["PosixPath", "PurePosixPath", "PureWindowsPath"])
+def test_a_path_is_read_whatever_the_python_that_wrote_it_called_its_module(module: str, name: str) -> None:
+    stored = ormsgpack.packb(ormsgpack.Ext(1, ormsgpack.packb((module, name, ("/", "a")))))
+    assert ours().load("msgpack", stored) == getattr(pathlib, name)("/a")
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_arrays_come_back_with_their_type_shape_and_order(order: Any) -> None:
     array = np.array([[1, 2, 3], [4, 5, 6]], dtype="<i4", order=order)

@@ -189,10 +189,10 @@ class File:
     def _find_thread(self, it: ask.FindThread) -> ThreadRow | None:
         if self._writing and (known := self._threads.find(it)) is not None:
             return known
-        rows = self._rows(sql.FIND_THREAD, it[:2])
+        rows = self._rows(sql.FIND_THREAD, (it.ns, it.thread_id))
         if not rows:
             return None
-        row = ThreadRow(*rows[0])
+        row = ThreadRow(*rows[0], it.ns)
         if self._writing:
             self._threads.keep(it.thread_id, row)
         return row

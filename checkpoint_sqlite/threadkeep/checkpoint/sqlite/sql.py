@@ -2,13 +2,16 @@
 
 A number of the form `no << 32 | n` is that of object n, or of hash n, of thread `no`. The operators << | &
 have one precedence in SQLite: from left to right.
+
+Parameters are `?` or `:name`, never `?1`: Python 3.12.0 to 3.12.3 warn of each
+(https://github.com/python/cpython/issues/117995).
 """
 
 FIND_THREAD = """
     SELECT no, epoch, grave, 1 + (coalesce(
         (SELECT max(key) FROM object WHERE key BETWEEN no << 32 AND no << 32 | 4294967295), 0) & 4294967295),
-        (SELECT id FROM log WHERE log.no = thread.no AND ns = ?2 AND kind = 0 ORDER BY id DESC LIMIT 1), ?2
-    FROM thread WHERE thread_id = ?1"""
+        (SELECT id FROM log WHERE log.no = thread.no AND ns = ? AND kind = 0 ORDER BY id DESC LIMIT 1)
+    FROM thread WHERE thread_id = ?"""
 THREADS = """
     SELECT thread_id, no, epoch, grave, 1 + (coalesce(
         (SELECT max(key) FROM object WHERE key BETWEEN no << 32 AND no << 32 | 4294967295), 0) & 4294967295)

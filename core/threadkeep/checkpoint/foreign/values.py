@@ -72,7 +72,8 @@ _BUILDERS: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
     ("zoneinfo", "ZoneInfo"): _zone,
     **{("datetime", cls.__name__): cls for cls in _TIMES},
     **{("ipaddress", name): getattr(ipaddress, name) for name in _ADDRESSES},
-    **{("pathlib", name): getattr(pathlib, name) for name in _PATHS},
+    # In Python 3.13, and only there, the module of these classes is called pathlib._local.
+    **{(at, name): getattr(pathlib, name) for at in ("pathlib", "pathlib._local") for name in _PATHS},
     ("langgraph.types", "Send"): Send,
     ("langgraph.types", "Command"): Command,
     ("langgraph.types", "Overwrite"): Overwrite,
