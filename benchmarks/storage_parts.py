@@ -15,7 +15,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from benchmarks.workloads.disk import MEGABYTE, stored_megabytes, written_bytes
 from threadkeep.checkpoint.base import Checkpoint, SavePoint, SaveWrites, uuid6
-from threadkeep.checkpoint.objects import Codec, fingerprint
+from threadkeep.checkpoint.objects import Codec
+from threadkeep.checkpoint.serde.fingerprint import fingerprint
 from threadkeep.checkpoint.serde.jsonplus import JsonPlusSerializer
 from threadkeep.checkpoint.sqlite import SqliteSaver, file
 

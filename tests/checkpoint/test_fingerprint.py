@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from threadkeep.checkpoint.objects.fingerprint import can_rebuild, fingerprint, keep, rebuild
+from threadkeep.checkpoint.serde.copies import can_rebuild, copier, rebuild
+from threadkeep.checkpoint.serde.fingerprint import fingerprint, keep
 
 
 class Text(str):
@@ -153,6 +154,58 @@ def test_equal_elements_are_built_from_a_fingerprint(elements: list[Any]) -> Non
             one.__dict__.update(surprise="later")
     again = rebuild(keep(taken))
     assert repr(again) == repr(elements)
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        ["a", 1, None, True, 1.5],
+        [{"a": "x", "b": [1, {"c": []}]}, {"b": {}, "a": None}, {}],
+        [{str(name): [name] for name in range(20)}],
+        [["x", []], "y"],
+        messages(),
+        [Model.model_validate({"a": [1], "more": {"x": []}}), Model(), Model(b={"y": [2]})],
+        [AIMessage("x", response_metadata={"usage": {"tokens": [1]}}), HumanMessage([{"type": "text"}])],
+    ],
+    ids=["scalars", "dicts", "dicts of many lists", "lists", "messages", "models", "nested"],
+)
+def test_copies_share_nothing_that_can_change(elements: list[Any]) -> None:
+    taken = fingerprint(elements)
+    assert taken is not None
+    copies = copier(keep(taken))
+    first = copies()
+    assert repr(first) == repr(elements)
+    assert fingerprint(first) == keep(taken)
+    second = copies()
+    assert not changeable(first) & changeable(second)
+    for each in second:
+        change_all(each)
+    assert repr(copies()) == repr(first) == repr(elements)
+
+
+def changeable(value: Any) -> set[int]:
+    """The ids of all that can change in a value."""
+    if isinstance(value, BaseModel):
+        parts = [value.__dict__, value.__pydantic_extra__, value.__pydantic_private__]
+        return {id(value), id(value.__pydantic_fields_set__)}.union(*map(changeable, parts))
+    if isinstance(value, (dict, list)):
+        inside = value.values() if isinstance(value, dict) else value
+        return {id(value)}.union(*map(changeable, inside))
+    return set()
+
+
+def change_all(value: Any) -> None:
+    """Change all that can be changed in a value."""
+    if isinstance(value, BaseModel):
+        change_all(value.__dict__)
+        value.__pydantic_fields_set__.add("edited")
+    elif isinstance(value, (dict, list)):
+        for inside in list(value.values() if isinstance(value, dict) else value):
+            change_all(inside)
+        if isinstance(value, dict):
+            value["edited"] = 1
+        else:
+            value.append("edited")
 
 
 class Odd(BaseModel):

@@ -1,12 +1,10 @@
 """Values as objects: cut so that each part is stored once, and joined again. Pure; shared by all savers.
 
-`codec` turns values into bytes, `fingerprint` proves elements unchanged, `cut` makes trees, `nodes` writes
-them down, `join` reads them.
+`codec` turns values into bytes, `cut` makes trees, `nodes` writes them down, `join` reads them.
 """
 
 from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_data, blob_size
 from threadkeep.checkpoint.objects.cut import Cutter, ListMemo, ListTree, Tree, rebased
-from threadkeep.checkpoint.objects.fingerprint import fingerprint
 from threadkeep.checkpoint.objects.join import Range, join, minus, missing, needs
 from threadkeep.checkpoint.objects.nodes import NODE_TAG, Node, inherit
 
@@ -22,7 +20,6 @@ __all__ = [
     "Tree",
     "blob_data",
     "blob_size",
-    "fingerprint",
     "inherit",
     "join",
     "minus",

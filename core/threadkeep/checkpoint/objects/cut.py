@@ -6,17 +6,9 @@ Only exact lists and dicts with string keys are cut, at most two levels deep; ev
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_size
-from threadkeep.checkpoint.objects.fingerprint import (
-    Fingerprint,
-    can_rebuild,
-    fingerprint,
-    keep,
-    rebuild,
-    size,
-)
 from threadkeep.checkpoint.objects.nodes import (
     Node,
     Number,
@@ -27,6 +19,8 @@ from threadkeep.checkpoint.objects.nodes import (
     opened,
     truncate,
 )
+from threadkeep.checkpoint.serde.copies import Copies, can_rebuild, copier, rebuild
+from threadkeep.checkpoint.serde.fingerprint import Fingerprint, fingerprint, keep, size
 
 __all__ = ["Cutter", "DictTree", "ListMemo", "ListTree", "RememberedList", "Tree", "Whole", "rebased"]
 
@@ -52,8 +46,45 @@ class Listed(NamedTuple):
     blob: Blob
 
 
-Run = tuple[int, "Fingerprint | Listed"]
-"""Count of elements, and how to tell whether others are the same."""
+class Run:
+    """Some elements of a stored list: how to tell whether others are the same, and how to build them anew."""
+
+    __slots__ = ("_copies", "_loaded", "count", "mark")
+
+    def __init__(self, elements: Sequence[Any], codec: Codec) -> None:
+        mark = fingerprint(elements)
+        self.count = len(elements)
+        self.mark: Fingerprint | Listed = Listed(codec.dump(elements)) if mark is None else keep(mark)
+        self._copies: Copies | None = None
+        self._loaded = False
+
+    def is_of(self, elements: Sequence[Any], codec: Codec) -> bool:
+        """Whether these elements are certainly the same."""
+        if len(elements) != self.count:
+            return False
+        mark = fingerprint(elements)
+        return (Listed(codec.dump(elements)) if mark is None else mark) == self.mark
+
+    def load(self, codec: Codec) -> list[Any]:
+        """The elements, new ones at each call."""
+        mark = self.mark
+        if isinstance(mark, Listed):
+            return cast("list[Any]", codec.load(mark.blob))
+        if self._copies is None:
+            if not self._loaded:  # most are loaded once: the last of a list, which is another at each step
+                self._loaded = True
+                return rebuild(mark)
+            self._copies = copier(mark)
+        return self._copies()
+
+    def can_load(self) -> bool:
+        """Whether `load` can be called."""
+        return isinstance(self.mark, Listed) or can_rebuild(self.mark)
+
+    def size(self) -> int:
+        """About how many bytes of memory it takes: twice as many where copies are made of it."""
+        own = blob_size(self.mark.blob) if isinstance(self.mark, Listed) else size(self.mark)
+        return 100 + own * (1 if self._copies is None else 2)
 
 
 class ListMemo(NamedTuple):
@@ -65,9 +96,7 @@ class ListMemo(NamedTuple):
 
     def size(self) -> int:
         """About how many bytes of memory it takes."""
-        return sum(
-            100 + (blob_size(mark.blob) if isinstance(mark, Listed) else size(mark)) for _, mark in self.runs
-        )
+        return sum(run.size() for run in self.runs)
 
     def begins_with(self, node: Node, codec: Codec) -> RememberedList | None:
         """The list that a node stands for, if it can be had from here: it is the beginning of this one."""
@@ -79,7 +108,7 @@ class ListMemo(NamedTuple):
         length = sum(map(abs, pieces[1::2]))
         if truncate(self.pieces, length) != (tuple(pieces), length):
             return None
-        if not all(isinstance(mark, Listed) or can_rebuild(mark) for _, mark in self.runs):
+        if not all(run.can_load() for run in self.runs):
             return None
         return RememberedList(self, length)
 
@@ -93,10 +122,10 @@ class RememberedList(NamedTuple):
     def load(self) -> list[Any]:
         """The list, of new elements."""
         values: list[Any] = []
-        for _, mark in self.memo.runs:
+        for run in self.memo.runs:
             if len(values) >= self.length:
                 break
-            values += self.memo.codec.load(mark.blob) if isinstance(mark, Listed) else rebuild(mark)
+            values += run.load(self.memo.codec)
         del values[self.length :]
         return values
 
@@ -236,7 +265,8 @@ class Cutter:
         if remember and (tree.base or tree.leaves):
             whole = same // RUN
             tree.runs = [*memo.runs[:whole]] if memo is not None and memo.runs else []
-            tree.runs += [self._run(value[i : i + RUN]) for i in range(len(tree.runs) * RUN, len(value), RUN)]
+            known = len(tree.runs) * RUN
+            tree.runs += [Run(value[i : i + RUN], self._codec) for i in range(known, len(value), RUN)]
         return tree
 
     def _add_scalars(self, tree: ListTree, rest: list[Any]) -> None:
@@ -275,16 +305,10 @@ class Cutter:
         """How many elements at the beginning are certainly the same as the memo's."""
         same = 0
         for run in memo.runs or ():
-            if self._run(value[same : same + run[0]], kept=False) != run:
+            if not run.is_of(value[same : same + run.count], self._codec):
                 break
-            same += run[0]
+            same += run.count
         return same
-
-    def _run(self, elements: Sequence[Any], *, kept: bool = True) -> Run:
-        mark = fingerprint(elements)
-        if mark is None:
-            return len(elements), Listed(self._codec.dump(elements))
-        return len(elements), keep(mark) if kept else mark
 
 
 def _resume(memo: ListMemo | ListTree | None, same: int) -> tuple[ListTree, int]:

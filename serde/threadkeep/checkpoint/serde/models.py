@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from threadkeep.checkpoint.serde.base import DeserializationError
 
-__all__ = ["is_model", "model_functions"]
+__all__ = ["is_model", "model_functions", "setter"]
 
 
 def is_model(cls: type) -> bool:
@@ -155,8 +155,8 @@ def _load_function(
     private_attributes = dict(cls.__private_attributes__)
     is_root = bool(cls.__pydantic_root_model__)  # has neither extra fields nor private attributes
     new = cls.__new__
-    set_fields, set_given = _setter(cls, "__dict__"), _setter(cls, "__pydantic_fields_set__")
-    set_extra, set_private = _setter(cls, "__pydantic_extra__"), _setter(cls, "__pydantic_private__")
+    set_fields, set_given = setter(cls, "__dict__"), setter(cls, "__pydantic_fields_set__")
+    set_extra, set_private = setter(cls, "__pydantic_extra__"), setter(cls, "__pydantic_private__")
 
     plain = whole is None and not private_attributes and not is_root
 
@@ -195,8 +195,8 @@ def _load_usual(shape: _Shape, load: Callable[[Any], Any]) -> Callable[[Any], An
     simple, empty = _simple_defaults(cls), tuple(_empty_defaults(cls).items())
     template = {name: simple.get(name) for name in cls.model_fields}
     new = cls.__new__
-    set_fields, set_given = _setter(cls, "__dict__"), _setter(cls, "__pydantic_fields_set__")
-    set_extra, set_private = _setter(cls, "__pydantic_extra__"), _setter(cls, "__pydantic_private__")
+    set_fields, set_given = setter(cls, "__dict__"), setter(cls, "__pydantic_fields_set__")
+    set_extra, set_private = setter(cls, "__pydantic_extra__"), setter(cls, "__pydantic_private__")
 
     def load_usual(state: Any) -> Any:
         if type(state) is not dict or len(state) != 2 or first not in state or second not in state:
@@ -215,7 +215,7 @@ def _load_usual(shape: _Shape, load: Callable[[Any], Any]) -> Callable[[Any], An
     return load_usual
 
 
-def _setter(cls: type, name: str) -> Callable[[Any, Any], None]:
+def setter(cls: type, name: str) -> Callable[[Any, Any], None]:
     """What sets the attribute past the model's own `__setattr__`: its slot, twice as fast as by name."""
     for base in cls.__mro__:
         slot: Any = vars(base).get(name)

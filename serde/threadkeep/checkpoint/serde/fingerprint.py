@@ -1,20 +1,19 @@
 """Proof that elements of a list are unchanged, at C speed. Knows values only; no storage, no serialiser.
 
 A fingerprint is compared with the one taken when the elements were stored. It covers the whole content, types
-included, so a change in place is always seen; and equal elements can be built from it. It is not stored.
+included, so a change in place is always seen; and equal elements can be built from it
+(see `copies`). It is not stored.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence, Set
-from functools import lru_cache
+from collections.abc import Sequence, Set
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any
 
 import ormsgpack
 
-__all__ = ["Fingerprint", "can_rebuild", "fingerprint", "keep", "rebuild", "size"]
+__all__ = ["NAMES_OF_MODEL", "Fingerprint", "fingerprint", "keep", "size"]
 
 _OPTIONS = (
     ormsgpack.OPT_PASSTHROUGH_DATACLASS
@@ -28,8 +27,8 @@ _OPTIONS = (
 
 One exception: bytes and a bytearray of equal content."""
 _PLAIN = frozenset({dict, list, str, int, float, bool, type(None)})
-_NAMES_OF_MODEL = ("__dict__", "__pydantic_extra__", "__pydantic_private__", "__pydantic_fields_set__")
-*_PARTS_OF_MODEL, _fields_set_of = map(attrgetter, _NAMES_OF_MODEL)
+NAMES_OF_MODEL = ("__dict__", "__pydantic_extra__", "__pydantic_private__", "__pydantic_fields_set__")
+*_PARTS_OF_MODEL, _fields_set_of = map(attrgetter, NAMES_OF_MODEL)
 
 Fingerprint = bytes | tuple[list[type], bytes, Sequence[Set[str]]]
 
@@ -52,40 +51,6 @@ def fingerprint(elements: Sequence[Any]) -> Fingerprint | None:
     except (TypeError, AttributeError):
         pass
     return None
-
-
-def can_rebuild(kept: Fingerprint) -> bool:
-    """Whether `rebuild` can be called: not for models whose class makes its objects in its own way."""
-    return isinstance(kept, bytes) or all(map(_is_made_plainly, set(kept[0])))
-
-
-def rebuild(kept: Fingerprint) -> list[Any]:
-    """New elements, equal in type and content to those that the fingerprint was taken of.
-
-    1,000 LangChain messages of 1 KB take 1.0 ms; our serialiser, which must check what it reads, 1.7 ms.
-    """
-    if isinstance(kept, bytes):
-        return cast("list[Any]", ormsgpack.unpackb(kept))
-    types, packed, fields_sets = kept
-    make: Callable[[type], Any] = object.__new__
-    models = [make(kind) for kind in types]
-    parts = (*ormsgpack.unpackb(packed), map(set, fields_sets))
-    for name, values in zip(_NAMES_OF_MODEL, parts, strict=True):
-        deque(map(_setter(types[0], name), models, values), maxlen=0)
-    return models
-
-
-def _is_made_plainly(kind: type) -> bool:
-    make: Any = kind.__new__
-    return make is object.__new__
-
-
-@lru_cache(maxsize=256)
-def _setter(kind: type, name: str) -> Callable[[Any, Any], None]:
-    """What sets an attribute past the model's own `__setattr__`: the slot of pydantic's base class."""
-    slots: Any = (vars(base).get(name) for base in kind.__mro__)
-    set_slot: Callable[[Any, Any], None] = next(slot for slot in slots if hasattr(slot, "__set__")).__set__
-    return set_slot
 
 
 def keep(taken: Fingerprint) -> Fingerprint:
