@@ -18,11 +18,14 @@ from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, Request, S
 __all__ = ["Foretold", "KnownThread", "KnownThreads", "foretell"]
 
 _MOST = 10_000
-_HEADS_MOST = 256
+_HEADS_MOST = 64
+"""Namespaces of a thread. Each run of a subgraph has a new one."""
+_HEAD_BYTES, _TASK_BYTES = 400, 150
+"""What one takes with its names, about."""
 _ROWS_MOST = 32_768
-"""Bytes of the rows that are remembered of a thread,"""
-_ALL_ROWS_MOST = 16 * 1024 * 1024
-"""and of all of them."""
+"""Bytes of the rows that are remembered of a thread."""
+_ALL_MOST = 32 * 1024 * 1024
+"""Bytes of all threads."""
 
 
 class KnownThread(NamedTuple):
@@ -38,6 +41,11 @@ class KnownThread(NamedTuple):
     """All rows, of a thread that keeps no history."""
 
     def size(self) -> int:
+        """Bytes, about."""
+        tasks = sum(1 + len(tasks) for _, tasks in self.waiting.values())
+        return _HEAD_BYTES * (1 + len(self.heads)) + _TASK_BYTES * tasks + self.rows_size()
+
+    def rows_size(self) -> int:
         """Bytes of its rows."""
         return sum(len(row.body) for row in self.rows or ())
 
@@ -73,13 +81,13 @@ class KnownThreads:
         if len(known.heads) > _HEADS_MOST:
             known.heads.clear()
             known.waiting.clear()
-        if known.size() > _ROWS_MOST:
+        if known.rows_size() > _ROWS_MOST:
             known = known._replace(rows=None)
         with self._lock:
             self._take_out(thread_id)
             self._threads[thread_id] = known
             self._size += known.size()
-            while len(self._threads) > _MOST or self._size > _ALL_ROWS_MOST:
+            while len(self._threads) > _MOST or self._size > _ALL_MOST:
                 self._take_out(next(iter(self._threads)))
 
     def _take_out(self, thread_id: str) -> None:
