@@ -70,7 +70,7 @@ def test_a_moved_thread_goes_on_as_it_would_have_there(name: str, moved: Place) 
                 seen(trace, graph)
             lines[key] = trace.lines
     assert lines["ours"] == lines["theirs"]
-    assert runs["ours"] == runs["theirs"]
+    assert sorted(runs["ours"]) == sorted(runs["theirs"])  # the tasks of a step run side by side
 
 
 @pytest.mark.parametrize("name", sorted(PROGRAMS))

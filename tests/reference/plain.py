@@ -7,6 +7,7 @@ import builtins
 import dataclasses
 import datetime
 import enum
+import json
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 ID = re.compile(rf"{UUID}|\b[0-9a-f]{{32}}\b")
+NUMBERED = re.compile(r"\bid\d+\b")
 ZERO = "00000000-0000-0000-0000-000000000000"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?")
 
@@ -111,6 +113,19 @@ def _numbered(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {_numbered(key, names): _numbered(value[key], names) for key in sorted(value)}
     return value
+
+
+def unordered(value: Any) -> Any:
+    """`numbered` data without the order of chunks and records; lists of text keep theirs."""
+    if isinstance(value, dict):
+        return {key: unordered(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return NUMBERED.sub("id", value)
+    if not isinstance(value, list):
+        return value
+    items = [unordered(item) for item in value]
+    nested = all(isinstance(item, dict | list) for item in items)
+    return sorted(items, key=lambda item: json.dumps(item, sort_keys=True)) if nested else items
 
 
 def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
