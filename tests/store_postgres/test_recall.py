@@ -151,9 +151,17 @@ def test_what_the_index_does_not_give_is_found_by_comparing_all(filled: str) -> 
     assert numbers(report.items) == best(17, list(range(0, MANY, 2_000)), 10)
 
 
+def test_two_kinds_of_index_do_not_take_each_others_searches(graph: PostgresStore, filled: str) -> None:
+    with PostgresStore.from_conn_string(filled, index=index("ivfflat")) as store:
+        store.setup()
+        for kind, asked in (("hnsw", graph), ("ivfflat", store), ("hnsw", graph)):
+            (plan,) = asked.explain(SearchOp((), query="17")).plans
+            assert re.findall(r"Index Scan using threadkeep_vector_(hnsw|ivfflat)", plan) == [kind]
+
+
 def test_clusters_are_built_of_the_rows_and_find_them(filled: str) -> None:
     with PostgresStore.from_conn_string(filled, index=index("ivfflat")) as store:
-        assert "ivfflat" in store.setup()
+        store.setup()
         assert store.explain(SearchOp((), query="17")).way == "index"
         assert recall(store, (), list(range(MANY))) >= 0.95
         assert recall(store, ("tenants", "30"), [n for n in range(MANY) if OWNERS[n] == "30"]) >= 0.95

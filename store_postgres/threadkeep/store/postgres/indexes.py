@@ -77,6 +77,8 @@ class IndexChoiceWarning(UserWarning):
     """The dimensions asked for a less precise index than usual."""
 
 
+# Both kinds may be there at once, over one expression. A search that sets up one must not take the other.
+_MARKS = {"hnsw": "item > -1", "ivfflat": "hash > ''", "flat": "true"}
 MAX_DIMS = 16_000
 """Of a vector in pgvector."""
 _LIMITS: dict[VectorType, int] = {"vector": 2_000, "halfvec": 4_000, "bit": 64_000}
@@ -119,6 +121,11 @@ class VectorIndex(NamedTuple):
         """The distance of two vectors, of which 1 - d, -d or -d is the score."""
         return OPERATORS[self.distance]
 
+    @property
+    def mark(self) -> str:
+        """A condition on the rows of the index, always true, which a search through it names."""
+        return _MARKS[self.kind]
+
     def options(self, rows: int) -> dict[str, int]:
         """The storage parameters of the index, if it is built of so many rows."""
         known = {**self.built_with}
@@ -135,10 +142,16 @@ class VectorIndex(NamedTuple):
         """The statement that builds the index under the name `<name>`, while others write."""
         options = ", ".join([f"{name} = {value}" for name, value in self.options(rows).items()])
         template = """CREATE INDEX CONCURRENTLY IF NOT EXISTS <name> ON {vector}
-            USING <kind> ((<expression>) <class>) WITH (<options>) WHERE dims = <dims>"""
+            USING <kind> ((<expression>) <class>) WITH (<options>) WHERE dims = <dims> AND <mark>"""
         expression = indexed("embedding", self)
         operators = "bit_hamming_ops" if self.type == "bit" else f"{self.type}_{_CLASSES[self.distance]}"
-        parts = {"kind": self.kind, "expression": expression, "class": operators, "options": options}
+        parts = {
+            "kind": self.kind,
+            "expression": expression,
+            "class": operators,
+            "options": options,
+            "mark": self.mark,
+        }
         for name, part in {**parts, "dims": str(self.dims)}.items():
             template = template.replace(f"<{name}>", part)
         return template

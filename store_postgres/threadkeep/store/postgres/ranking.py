@@ -78,7 +78,7 @@ _EXACT = """
 _GATE_EXACT = "AND (SELECT NOT indexed OR matching <= most FROM few)"
 _THROUGH_INDEX = """
     (SELECT v.item, <distance> AS distance FROM {vector} AS v <passing each>
-        WHERE v.dims = <dims> <within indexed>
+        WHERE v.dims = <dims> AND v.<mark> <within indexed>
             AND (SELECT indexed AND matching > most FROM few) AND (SELECT <settings> FROM few)
         ORDER BY <place> FETCH FIRST <candidates> ROWS <ties>)"""
 
@@ -142,6 +142,7 @@ def by_meaning(index: VectorIndex, shape: Shape, count: int, *, exact: bool) -> 
         "few": str(FEW),
         "per found": str(PER_FOUND),
         "dims": str(index.dims),
+        "mark": index.mark,
         "name": index.name,
         **({} if exact else {"settings": settings(index, count), "place": _place(index)}),
         "condition": shape.condition,
