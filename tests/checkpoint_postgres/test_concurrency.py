@@ -7,13 +7,16 @@ import subprocess
 import sys
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.checkpoint_postgres.steps import check, step, values
 from tests.contract.points import address, point
+from threadkeep.checkpoint.base import SavePoint
 from threadkeep.checkpoint.postgres import PostgresSaver
 from threadkeep.checkpoint.postgres.aio import AsyncPostgresSaver
 from threadkeep.errors import ConcurrentUpdateError, ConcurrentUpdateWarning, ThreadDeletedError
@@ -164,3 +167,28 @@ def test_readers_see_whole_checkpoints_while_a_writer_prunes(database: str) -> N
             reader.join()
         assert errors == []
         assert config is not None
+
+
+def test_commits_of_the_same_threads_in_opposite_orders_lock_them_in_one(database: str) -> None:
+    names = [f"t{i}" for i in range(8)]
+    with PostgresSaver.from_conn_string(database) as saver:
+        saver.setup()
+
+    def deadlocks() -> int:
+        with psycopg.connect(database) as conn:
+            row = conn.execute(
+                "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def store(order: list[str]) -> None:
+        with PostgresSaver.from_conn_string(database) as own:
+            for i in range(10):
+                own.commit([SavePoint(address(name), point({"n": i}), {}, {"n": 1}) for name in order])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConcurrentUpdateWarning)
+        with ThreadPoolExecutor(4) as workers:
+            list(workers.map(store, [names, names[::-1], names, names[::-1]]))
+    assert deadlocks() == 0

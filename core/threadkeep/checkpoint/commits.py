@@ -61,7 +61,7 @@ class Commit:
         for i, each in enumerate(self._drafts):
             threads.setdefault(each.address.thread_id, []).append(i)
         news = []
-        for thread_id, places in threads.items():
+        for thread_id, places in sorted(threads.items()):  # all lock them in one order: no deadlock
             row: ThreadRow | None = yield self._finding(self._drafts[places[0]].address)
             if row is None:
                 row = yield ask.AddThread(thread_id)
