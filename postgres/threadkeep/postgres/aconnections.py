@@ -41,7 +41,6 @@ async def perform(conn: AsyncConnection[Any], batch: list[Statement]) -> list[li
     cursors = []
     for query, parameters, _ in batch:
         cursor = conn.cursor(binary=True, row_factory=tuple_row)
-        register(cursor.adapters)
         await cursor.execute(query, parameters)
         cursors.append(cursor)
     return [await cursor.fetchall() if each.rows else [] for cursor, each in zip(cursors, batch, strict=True)]
@@ -169,8 +168,10 @@ class AsyncConnections:
     def _adapted(self, conn: AsyncConnection[Any]) -> AsyncConnection[Any]:
         if conn.pgconn.transaction_status != TransactionStatus.IDLE:
             self.joined += 1
-        if self._adapt is not None and conn not in self._adapted_to:
-            self._adapt(conn)
+        if conn not in self._adapted_to:
+            register(conn.adapters)
+            if self._adapt is not None:
+                self._adapt(conn)
             self._adapted_to.add(conn)
         return conn
 

@@ -128,7 +128,6 @@ def perform(conn: Connection[Any], batch: list[Statement]) -> list[list[Any]]:
     cursors = []
     for query, parameters, _ in batch:
         cursor = conn.cursor(binary=True, row_factory=tuple_row)
-        register(cursor.adapters)
         cursor.execute(query, parameters)
         cursors.append(cursor)
     return [cursor.fetchall() if each.rows else [] for cursor, each in zip(cursors, batch, strict=True)]
@@ -211,8 +210,10 @@ class Connections:
     def _adapted(self, conn: Connection[Any]) -> Connection[Any]:
         if conn.pgconn.transaction_status != TransactionStatus.IDLE:
             self.joined += 1
-        if self._adapt is not None and conn not in self._adapted_to:
-            self._adapt(conn)
+        if conn not in self._adapted_to:
+            register(conn.adapters)
+            if self._adapt is not None:
+                self._adapt(conn)
             self._adapted_to.add(conn)
         return conn
 
