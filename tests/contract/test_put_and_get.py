@@ -146,6 +146,48 @@ async def test_an_element_changed_in_place_is_seen_when_its_channel_is_written(
     assert len(new) == 101
 
 
+async def test_bytes_of_both_kinds_in_a_list_keep_their_type(saver: Saver) -> None:
+    run = Run(saver)
+    parts: list[dict[str, Any]] = [{"n": n, "data": bytearray(b"x" * 100)} for n in range(40)]
+    await run.put(parts=parts)
+    assert repr(values(await saver.get_tuple(address()))["parts"]) == repr(parts)
+    parts[3]["data"] = bytes(parts[3]["data"])
+    await run.put(parts=parts)
+    assert repr(values(await saver.get_tuple(address()))["parts"]) == repr(parts)
+
+
+@pytest.mark.needs("survives")
+async def test_states_of_a_page_share_nothing_that_can_change(backend: Backend, tmp_path: Any) -> None:
+    messages: list[Any] = [HumanMessage(f"{n}" * 100, id=str(n), name="a") for n in range(70)]
+    messages += [AIMessage("", id=str(n), response_metadata={"usage": {"n": n}}) for n in range(70, 100)]
+    async with opened(backend, tmp_path / "f.db") as saver:
+        run = Run(saver)
+        for n in range(5):
+            await run.put(messages=messages, others=[{"n": i, "in": ["x" * 100]} for i in range(100 + n)])
+        await look_at_page(saver, messages)
+    async with opened(backend, tmp_path / "f.db") as saver:
+        await look_at_page(saver, messages)
+
+
+async def look_at_page(saver: Saver, messages: list[Any]) -> None:
+    """Changes all states of a page, then looks at them again."""
+    expected = repr(messages)
+    for _ in range(2):
+        page = await saver.list(address())
+        assert len(page) == (5 if saver.keeps_history else 1)
+        for found in page:
+            assert repr(values(found)["messages"]) == expected
+            count = len(values(found)["others"])
+            assert values(found)["others"] == [{"n": i, "in": ["x" * 100]} for i in range(count)]
+            for message in values(found)["messages"]:
+                message.content += "!"
+                message.additional_kwargs["more"] = message.response_metadata["usage"] = 1
+                message.__pydantic_fields_set__.add("more")
+            for other in values(found)["others"]:
+                other["n"] = 0
+                other["in"].append("more")
+
+
 async def test_versions_may_be_text_or_floats(saver: Saver) -> None:
     versions = {"a": "00000000000000000000000000000003.0.25", "b": 1.5}
     made = point({"a": 1, "b": 2}, versions)

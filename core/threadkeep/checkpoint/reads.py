@@ -11,7 +11,7 @@ from threadkeep.checkpoint import requests as ask
 from threadkeep.checkpoint.base import CheckpointTuple
 from threadkeep.checkpoint.drafts import Address, address_of
 from threadkeep.checkpoint.memo import Memos, ThreadMemo
-from threadkeep.checkpoint.objects import Blob, Codec, missing, needs
+from threadkeep.checkpoint.objects import Blob, Codec, PageCodec, missing, needs
 from threadkeep.checkpoint.records import Body, body_of, checkpoint_tuple, nodes_of, writes_of
 from threadkeep.checkpoint.requests import Plan, PointRow, ThreadRow, WritesRow
 
@@ -58,9 +58,10 @@ def _load(
     objects: dict[int, Mapping[int, Blob]] = {}
     for no, of_thread in nodes.items():
         objects[no] = yield from _fetch(no, of_thread, memo.objects if memo else {})
+    loader = PageCodec(codec) if len(points) > 1 else codec
     with _collector_paused(max(map(len, objects.values()))):
         return [
-            checkpoint_tuple(row, body, writes, objects[row.no], codec)
+            checkpoint_tuple(row, body, writes, objects[row.no], loader)
             for (row, _), body, writes in zip(points, bodies, waiting, strict=True)
         ]
 

@@ -3,7 +3,7 @@
 `codec` turns values into bytes, `cut` makes trees, `nodes` writes them down, `join` reads them.
 """
 
-from threadkeep.checkpoint.objects.codec import Blob, Codec, blob_data, blob_size
+from threadkeep.checkpoint.objects.codec import Blob, Codec, PageCodec, blob_data, blob_size
 from threadkeep.checkpoint.objects.cut import Cutter, ListMemo, ListTree, Tree, rebased
 from threadkeep.checkpoint.objects.join import Range, join, minus, missing, needs
 from threadkeep.checkpoint.objects.nodes import NODE_TAG, Node, inherit
@@ -16,6 +16,7 @@ __all__ = [
     "ListMemo",
     "ListTree",
     "Node",
+    "PageCodec",
     "Range",
     "Tree",
     "blob_data",

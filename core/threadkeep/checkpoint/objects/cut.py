@@ -20,7 +20,7 @@ from threadkeep.checkpoint.objects.nodes import (
     truncate,
 )
 from threadkeep.checkpoint.serde.copies import Copies, can_rebuild, copier, rebuild
-from threadkeep.checkpoint.serde.fingerprint import Fingerprint, fingerprint, keep, size
+from threadkeep.checkpoint.serde.fingerprint import Fingerprint, fingerprint, is_exact, is_of, keep, size
 
 __all__ = ["Cutter", "DictTree", "ListMemo", "ListTree", "RememberedList", "Tree", "Whole", "rebased"]
 
@@ -54,7 +54,11 @@ class Run:
     def __init__(self, elements: Sequence[Any], codec: Codec) -> None:
         mark = fingerprint(elements)
         self.count = len(elements)
-        self.mark: Fingerprint | Listed = Listed(codec.dump(elements)) if mark is None else keep(mark)
+        self.mark: Fingerprint | Listed
+        if mark is not None and is_exact(mark):
+            self.mark = keep(mark)
+        else:
+            self.mark = Listed(codec.dump(elements))
         self._copies: Copies | None = None
         self._loaded = False
 
@@ -62,8 +66,8 @@ class Run:
         """Whether these elements are certainly the same."""
         if len(elements) != self.count:
             return False
-        mark = fingerprint(elements)
-        return (Listed(codec.dump(elements)) if mark is None else mark) == self.mark
+        mark = self.mark
+        return mark.blob == codec.dump(elements) if isinstance(mark, Listed) else is_of(mark, elements)
 
     def load(self, codec: Codec) -> list[Any]:
         """The elements, new ones at each call."""

@@ -138,8 +138,6 @@ def _add_pieces(pieces: Iterable[int], objects: Mapping[int, Blob], codec: Codec
             _add_pieces(opened(objects[-n]), objects, codec, values)
         elif count < 0:
             values += codec.load_run(-count, (cast("bytes", objects[n]),))
-        elif codec.joinable:
-            parts = [objects[n]] if count == 1 else itemgetter(*range(n, n + count))(objects)
-            values += codec.load_elements(cast("Sequence[bytes]", parts))
         else:
-            values += [codec.load(objects[i]) for i in range(n, n + count)]
+            parts = [objects[n]] if count == 1 else itemgetter(*range(n, n + count))(objects)
+            values += codec.load_elements(cast("Sequence[Blob]", parts))

@@ -13,7 +13,7 @@ from typing import Any
 
 import ormsgpack
 
-__all__ = ["NAMES_OF_MODEL", "Fingerprint", "fingerprint", "keep", "size"]
+__all__ = ["NAMES_OF_MODEL", "Fingerprint", "fingerprint", "is_exact", "is_of", "keep", "size"]
 
 _OPTIONS = (
     ormsgpack.OPT_PASSTHROUGH_DATACLASS
@@ -25,7 +25,7 @@ _OPTIONS = (
 )
 """Refuses all types that would be written like another; so equal bytes are equal values.
 
-One exception: bytes and a bytearray of equal content."""
+One exception: bytes and a bytearray of equal content (see `is_exact`)."""
 _PLAIN = frozenset({dict, list, str, int, float, bool, type(None)})
 NAMES_OF_MODEL = ("__dict__", "__pydantic_extra__", "__pydantic_private__", "__pydantic_fields_set__")
 *_PARTS_OF_MODEL, _fields_set_of = map(attrgetter, NAMES_OF_MODEL)
@@ -51,6 +51,34 @@ def fingerprint(elements: Sequence[Any]) -> Fingerprint | None:
     except (TypeError, AttributeError):
         pass
     return None
+
+
+def is_of(kept: Fingerprint, elements: Sequence[Any]) -> bool:
+    """Whether this is the fingerprint of the elements, in less time than it takes to compute theirs."""
+    if isinstance(kept, bytes):
+        return fingerprint(elements) == kept
+    types, packed, fields_sets = kept
+    if list(map(type, elements)) != types:
+        return False
+    try:
+        state = [list(map(part, elements)) for part in _PARTS_OF_MODEL]
+        same = ormsgpack.packb(state, option=_OPTIONS) == packed
+    except (TypeError, AttributeError):
+        return False
+    return same and list(map(_fields_set_of, elements)) == fields_sets
+
+
+def is_exact(taken: Fingerprint) -> bool:
+    """Whether nothing else has this fingerprint: a bytearray's is that of equal bytes."""
+    data = taken if isinstance(taken, bytes) else taken[1]
+    hint = 0xC4 in data or (len(data) > 255 and (0xC5 in data or 0xC6 in data))
+    return not (hint and _holds_bytes(ormsgpack.unpackb(data)))
+
+
+def _holds_bytes(value: Any) -> bool:
+    if isinstance(value, (dict, list)):
+        return any(map(_holds_bytes, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, bytes)
 
 
 def keep(taken: Fingerprint) -> Fingerprint:
