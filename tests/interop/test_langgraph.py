@@ -22,8 +22,10 @@ from threadkeep.checkpoint.sqlite import SqliteSaver
 from threadkeep.errors import ConcurrentUpdateError, SerializationError, ThreadDeletedError
 from threadkeep.interop.langgraph import LangGraphSaver, as_langgraph_saver
 
-SYNC = [each for each in BACKENDS if each.colour == "sync" and each.name != "postgres-pipeline"]
-ASYNC = [each for each in BACKENDS if each.colour == "async" and each.name.startswith("aio")]
+KEEPING = [each for each in BACKENDS if each.keeps_history]
+SYNC = [each for each in KEEPING if each.colour == "sync" and each.name != "postgres-pipeline"]
+ASYNC = [each for each in KEEPING if each.colour == "async" and each.name.startswith("aio")]
+SHALLOW = [each for each in BACKENDS if each.colour == "sync" and not each.keeps_history]
 
 
 @pytest.fixture(params=SYNC, ids=lambda backend: backend.name)
@@ -62,6 +64,21 @@ def test_so_does_its_asynchronous_twin(name: str, backend: Backend, tmp_path: Pa
             assert traced(name, as_langgraph_saver(ours), runner) == traced(name, TheirMemory(), runner)
         finally:
             runner.run(opened.__aexit__(None, None, None))
+
+
+@pytest.mark.parametrize("backend", SHALLOW, ids=lambda backend: backend.name)
+def test_without_history_a_thread_waits_goes_on_and_has_one_state(backend: Backend, tmp_path: Path) -> None:
+    with backend.make(str(tmp_path / "t.db"), on_conflict="reject") as ours:
+        ours.setup()
+        graph = line(("first", says("a")), ("ask", asks)).compile(checkpointer=as_langgraph_saver(ours))
+        for turn in range(2):
+            graph.invoke({"words": [f"turn {turn}"]}, THREAD)
+            assert graph.get_state(THREAD).next == ("ask",)
+            graph.invoke(Command(resume="yes"), THREAD)
+            graph.invoke(Command(resume="sure"), THREAD)
+        words = ["turn 0", "a", "yes", "sure", "turn 1", "a", "yes", "sure"]
+        assert graph.get_state(THREAD).values == {"words": words}
+        assert [state.values for state in graph.get_state_history(THREAD)] == [{"words": words}]
 
 
 def test_a_thread_goes_on_in_another_process_of_the_same_file(tmp_path: Path) -> None:
