@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -195,7 +196,18 @@ def test_a_request_to_stop_the_program_from_within_a_node_stops_the_run_and_keep
     saver: Saver, error: BaseException, build: Any
 ) -> None:
     good, bad = Flaky("a", 0), Flaky("b", 1, error)
-    graph = build({"a": good, "b": bad}).compile(checkpointer=saver)
+    ran = threading.Event()
+
+    def first(state: Any) -> dict[str, Any]:
+        result = good(state)
+        ran.set()
+        return result
+
+    def last(state: Any) -> dict[str, Any]:
+        assert ran.wait(TIMEOUT)
+        return bad(state)
+
+    graph = build({"a": first, "b": last}).compile(checkpointer=saver)
     with pytest.raises(type(error)):
         graph.invoke({}, thread())
     assert graph.get_state(thread()).next == ("b",)
@@ -375,14 +387,15 @@ def test_a_keyboard_interrupt_while_branches_run_ends_the_run_at_once_and_keeps_
     assert (stopped, good.calls) == ([True], 1)
 
 
-def test_many_failing_steps_leave_no_thread_behind() -> None:
+@pytest.mark.parametrize("failing", [True, False])
+def test_many_steps_leave_no_thread_behind(failing: bool) -> None:
     def ours() -> int:
         return sum(each.name.startswith("threadkeep") for each in threading.enumerate())
 
-    graph = parallel({"a": Flaky("a", 10**9), "b": writes("b")}).compile()
-    counts = []
-    for _ in range(200):
-        with pytest.raises(Boom):
+    before = ours()
+    graph = parallel({"a": Flaky("a", 10**9 * failing), **{name: writes(name) for name in "bcd"}}).compile()
+    for _ in range(500):
+        with pytest.raises(Boom) if failing else nullcontext():
             graph.invoke({})
-        counts.append(ours())
-    assert counts[50:] == [counts[50]] * 150
+    # A thread may still be on its way back when the next step needs one.
+    assert ours() - before <= 2 * 4

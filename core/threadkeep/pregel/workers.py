@@ -8,7 +8,7 @@ from contextvars import Context, copy_context
 
 from threadkeep.pregel.execute import run_task
 from threadkeep.pregel.task import Task
-from threadkeep.pregel.threads import pool
+from threadkeep.pregel.threads import submit
 
 PARALLEL = 32
 """Threads of one step where the config sets no `max_concurrency`."""
@@ -26,11 +26,12 @@ class Workers:
         self._failed = False
         context = copy_context()
         # Taken before the first is started: a quick worker goes on with what it finds in `_todo`.
-        first = [todo.popleft() for _ in range(min(len(tasks), limit or PARALLEL))]
-        for task in first:
-            pool().submit(self._work, context, task)
+        first = deque(todo.popleft() for _ in range(min(len(tasks), limit or PARALLEL)))
+        for _ in range(len(first)):
+            submit(self._work, context, first)
 
-    def _work(self, context: Context, task: Task) -> None:
+    def _work(self, context: Context, first: deque[Task]) -> None:
+        task = first.popleft()  # whichever thread wakes first, the tasks start in their order
         while True:
             context.copy().run(run_task, task)
             if task.failed:
