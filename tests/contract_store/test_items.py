@@ -209,6 +209,17 @@ async def test_a_value_that_holds_itself_is_refused(store: Store) -> None:
         await store.put(NS, "k", value)
 
 
+async def test_a_value_is_refused_that_could_be_put_but_not_read(store: Store) -> None:
+    deepest: dict[str, Any] = {"a": 1}
+    for _ in range(249):
+        deepest = {"a": deepest}
+    await store.put(NS, "k", deepest)
+    assert (await store.get(NS, "k")).value == deepest
+    assert [item.key for item in await store.search(NS, filter={"a": {"$eq": deepest["a"]}})] == ["k"]
+    with pytest.raises(InvalidOpError, match="nested too deeply, or in itself"):
+        await store.put(NS, "k", {"a": deepest})
+
+
 async def test_deep_and_large_values_come_back_as_they_were(store: Store) -> None:
     deep: Any = 1
     for _ in range(100):

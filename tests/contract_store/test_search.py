@@ -111,3 +111,17 @@ async def test_a_search_by_words_is_refused_without_an_index(mode: Any, store: S
     with pytest.raises(InvalidOpError, match=f"mode='{mode}' needs a store with an index"):
         await store.search(("a",), query="pizza", mode=mode)
     assert await store.search(("a",), mode=mode) == []
+
+
+async def test_a_list_goes_on_behind_an_item_that_a_query_found(store: Store) -> None:
+    await store.batch([PutOp(NS, key, {}) for key in "abcd"])
+    (second,) = await store.search((), limit=1, offset=1)
+    second.score = 0.5
+    assert await keys(store, after=second, limit=2) == ["c", "d"]
+
+
+async def test_limit_and_offset_may_be_any_integers(store: Store) -> None:
+    await store.batch([PutOp(NS, key, {}) for key in "abcd"])
+    assert await keys(store, limit=2**70) == ["a", "b", "c", "d"]
+    assert await keys(store, limit=2**70, offset=2) == ["c", "d"]
+    assert await keys(store, offset=2**70) == []

@@ -17,7 +17,8 @@ MAX_WORD = 255
 RANK_CONSTANT = 60
 """Of reciprocal rank fusion (Cormack, Clarke, Büttcher, SIGIR 2009)."""
 FUSED = 200
-"""How many results of each ranking are fused at least; pages within them fit together."""
+"""How many results of each ranking are fused at first."""
+_DEEPER = 4
 
 _WORD = re.compile(r"\w+")
 
@@ -49,16 +50,33 @@ def _strings(value: Any) -> Iterator[str]:
 
 def fused_depth(limit: int, offset: int) -> int:
     """How many of the best results of each ranking are fused for a page."""
-    return max(FUSED, offset + limit)
+    depth = FUSED
+    while depth < offset + limit:
+        depth = deeper(depth)
+    return depth
+
+
+def deeper(depth: int) -> int:
+    """The next larger depth."""
+    return depth * _DEEPER
 
 
 def fuse(rankings: Sequence[Sequence[Key]]) -> dict[Key, float]:
     """The score of everything that a ranking names: the sum of 1 / (60 + place), places counted from 1.
 
-    The rankings are best first. The scores are in no order.
+    What comes after the first 200 of every ranking is fused by itself, with half the score, what comes after
+    the first 800 with a quarter of it, and so on. So rankings that are cut deeper only add results behind
+    those that there were, and pages fit together. The rankings are best first. The scores are in no order.
     """
-    scores: dict[Key, float] = {}
+    places: dict[Key, list[int]] = {}
     for ranking in rankings:
         for place, key in enumerate(ranking, start=1):
-            scores[key] = scores.get(key, 0.0) + 1 / (RANK_CONSTANT + place)
-    return scores
+            places.setdefault(key, []).append(place)
+    return {key: _fused(found) for key, found in places.items()}
+
+
+def _fused(places: Sequence[int]) -> float:
+    depth, share, best = FUSED, 1.0, min(places)
+    while best > depth:
+        depth, share = deeper(depth), share / 2
+    return share * sum(1 / (RANK_CONSTANT + place) for place in places if place <= depth)

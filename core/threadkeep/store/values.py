@@ -1,7 +1,7 @@
 """What a value may hold: JSON. The same on every store, so that what works in a test works on a server.
 
 A value is a dict with string keys. In it: None, booleans, integers (up to 4,096 bits), finite floats, strings
-of Unicode text (NUL included), lists (tuples become lists) and dicts.
+of Unicode text (NUL included), lists (tuples become lists) and dicts, of which 250 at most lie in each other.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from threadkeep.store.base.ops import Item, is_unicode
 
 MAX_INTEGER_BITS = 4096
 """Below the 4,300 digits that Python reads from JSON."""
+MAX_DEPTH = 250
+"""Dicts and lists in each other. What was put must also be read and compared, where more of Python's stack is
+in use: one item that cannot be read makes every list that shows it fail."""
 
 
 def own(value: Mapping[str, Any] | Item) -> dict[str, Any]:
@@ -29,14 +32,16 @@ def own(value: Mapping[str, Any] | Item) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """A deep copy of any JSON value. Raises `InvalidOpError` as `own`."""
     try:
-        return _COPIES.get(type(value), _other)(value)
+        scalar = _SCALARS.get(type(value))
+        return _nested(value, 1) if scalar is None else scalar(value)
     except _NotJSON as error:
         raise InvalidOpError(
             f"A value must be JSON, but at {error.path()} it holds {error.what}. Convert it first."
         ) from None
     except RecursionError:
         raise InvalidOpError(
-            "A value must be JSON, but this one is nested too deeply, or in itself."
+            f"A value must be JSON, but this one is nested too deeply, or in itself: {MAX_DEPTH} dicts and "
+            "lists may lie in each other."
         ) from None
 
 
@@ -49,7 +54,7 @@ class _NotJSON(Exception):
         return "value" + "".join(f"[{step}]" for step in reversed(self.steps))
 
 
-def _dict(value: Mapping[str, Any]) -> dict[str, Any]:
+def _dict(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
     copy: dict[str, Any] = {}
     for key, held in value.items():
         if type(key) is not str or not key.isascii():
@@ -57,8 +62,9 @@ def _dict(value: Mapping[str, Any]) -> dict[str, Any]:
         if type(held) is str and held.isascii():  # most of what is put; halves the time of a flat value
             copy[key] = held
             continue
+        scalar = _SCALARS.get(type(held))
         try:
-            copy[key] = held if held is None or type(held) is bool else _COPIES.get(type(held), _other)(held)
+            copy[key] = _nested(held, depth + 1) if scalar is None else scalar(held)
         except _NotJSON as error:
             error.steps.append(repr(key))
             raise
@@ -72,11 +78,12 @@ def _key(key: object) -> str:
     return str.__str__(key)
 
 
-def _list(value: list[Any] | tuple[Any, ...]) -> list[Any]:
+def _list(value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
     copy = []
     for place, held in enumerate(value):
+        scalar = _SCALARS.get(type(held))
         try:
-            copy.append(_COPIES.get(type(held), _other)(held))
+            copy.append(_nested(held, depth + 1) if scalar is None else scalar(held))
         except _NotJSON as error:
             error.steps.append(str(place))
             raise
@@ -105,30 +112,28 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _other(value: Any) -> Any:
-    """Subclasses as their base (an `IntEnum` is an integer); anything else is refused."""
+def _nested(value: Any, depth: int) -> Any:
+    """Lists, dicts and subclasses as their base (an `IntEnum` is an integer); anything else is refused."""
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    kind = type(value)
+    if kind is dict:
+        return _dict(value, depth)
+    if kind is list or kind is tuple:
+        return _list(value, depth)
     for base, copied in _BASES:
         if isinstance(value, base):
             return copied(value)
-    raise _NotJSON(f"a {type(value).__module__}.{type(value).__qualname__}")
+    if isinstance(value, Mapping | Item):
+        return _dict(value.value if isinstance(value, Item) else value, depth)
+    if isinstance(value, list | tuple):
+        return _list(value, depth)
+    raise _NotJSON(f"a {kind.__module__}.{kind.__qualname__}")
 
 
-_COPIES: dict[type, Any] = {
-    str: _str,
-    int: _int,
-    float: _float,
-    bool: _same,
-    type(None): _same,
-    dict: _dict,
-    list: _list,
-    tuple: _list,
-}
+_SCALARS: dict[type, Any] = {str: _str, int: _int, float: _float, bool: _same, type(None): _same}
 _BASES: tuple[tuple[type, Any], ...] = (
     (str, lambda text: _str(str.__str__(text))),
     (int, lambda number: _int(int.__int__(number))),
     (float, lambda number: _float(float.__float__(number))),
-    (Mapping, _dict),
-    (list, _list),
-    (tuple, _list),
-    (Item, lambda item: _dict(item.value)),
 )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from threadkeep.store.base import Namespace, SearchOp
 from threadkeep.store.filter import And, predicate
 from threadkeep.store.filter import Node as Filter
-from threadkeep.store.lexical import fuse, fused_depth
+from threadkeep.store.lexical import deeper, fuse, fused_depth
 from threadkeep.store.memory.equals import EqualFields
 from threadkeep.store.memory.items import Items, Node, Record
 from threadkeep.store.memory.words import Words
@@ -34,6 +34,8 @@ KEPT_BYTES = 32 << 20
 TRIED = 1000
 """A filter that does not fill the page from so many of the best matches lets few pass: it is then tried on
 all items, and those that pass are ranked."""
+MOST = 2**40
+"""Stands for every larger limit and offset."""
 EVERYTHING = And(())
 
 Ranked = Iterator[tuple[Record, float | None]]
@@ -98,6 +100,9 @@ class Contents:
     def search(self, search: Search) -> list[tuple[Record, float | None]]:
         """The page of items that was asked for, with their scores."""
         op = search.op
+        if op.limit > MOST or op.offset > MOST:
+            op = op._replace(limit=min(op.limit, MOST), offset=min(op.offset, MOST))
+            search = search._replace(op=op)
         node = self.items.nodes.get(op.namespace_prefix)
         if node is None or not op.limit:
             return []
@@ -114,10 +119,19 @@ class Contents:
             return self._similar(search, node)
         if op.mode == "lexical":
             return self._worded(search)
-        depth = fused_depth(op.limit, op.offset)
-        rankings = [islice(self._similar(search, node), depth), islice(self._worded(search), depth)]
-        scores = fuse([[record for record, _ in ranking] for ranking in rankings])
-        return iter(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0].order)))
+        return self._by_both(search, node)
+
+    def _by_both(self, search: Search, node: Node) -> Ranked:
+        """The best of both rankings, fused; more of them while more is asked for."""
+        given, depth = 0, fused_depth(search.op.limit, search.op.offset)
+        while True:
+            both = [islice(self._similar(search, node), depth), islice(self._worded(search), depth)]
+            rankings = [[record for record, _ in ranked] for ranked in both]
+            fused = sorted(fuse(rankings).items(), key=lambda pair: (-pair[1], pair[0].order))
+            yield from fused[given:]
+            if max(map(len, rankings)) < depth:
+                return
+            given, depth = len(fused), deeper(depth)
 
     def _listed(self, search: Search, node: Node) -> Ranked:
         few = self._few(search, node)
@@ -225,9 +239,9 @@ def _behind(ranked: Ranked, op: SearchOp) -> Ranked:
     last = op.after
     assert last is not None
     if last.score is None:
-        yield from ranked  # a list begins there already
+        yield from ranked
         return
     place = (-last.score, last.updated_at, last.namespace, last.key)
     for record, score in ranked:
-        if score is not None and (-score, *record.order) > place:
+        if score is None or (-score, *record.order) > place:  # a list begins there already
             yield record, score
