@@ -17,11 +17,9 @@ class State(TypedDict):
     log: Annotated[list[int], operator.add]
 
 
-class AtOnce:
-    """A pool whose threads are so quick that the work is done before `submit` returns."""
-
-    def submit(self, work: Callable[..., None], *arguments: Any) -> None:
-        work(*arguments)
+def at_once(work: Callable[..., None], *arguments: Any) -> None:
+    """Threads that are so quick that the work is done before `submit` returns."""
+    work(*arguments)
 
 
 def test_workers_that_end_before_the_next_one_starts_leave_no_task_out(
@@ -36,5 +34,5 @@ def test_workers_that_end_before_the_next_one_starts_leave_no_task_out(
         START, lambda state: [Send("note", number) for number in range(6)], ["note"]
     )
     graph = builder.compile()
-    monkeypatch.setattr(workers, "pool", AtOnce)
+    monkeypatch.setattr(workers, "submit", at_once)
     assert graph.invoke({"log": []}, {"max_concurrency": 4}) == {"log": [0, 1, 2, 3, 4, 5]}
