@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.backends import BACKENDS
+from tests.contract.backends import BACKENDS, Backend
 from threadkeep.checkpoint.base import BaseCheckpointSaver
 from threadkeep.checkpoint.sqlite import SqliteSaver
 from threadkeep.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -16,7 +16,16 @@ TWINS = [
     "get", "get_tuple", "list", "put", "put_writes", "commit", "delete_thread", "delete_for_runs",
     "copy_thread", "prune",
 ]  # fmt: skip
-CLASSES = [BaseCheckpointSaver, *{type(b.make(":memory:")) for b in BACKENDS}]
+
+
+def class_of(backend: Backend) -> type:
+    saver = backend.make(":memory:")
+    if isinstance(saver, SqliteSaver):  # the only one that is open from the beginning
+        saver.close()
+    return type(saver)
+
+
+CLASSES = [BaseCheckpointSaver, *{class_of(backend) for backend in BACKENDS}]
 
 
 def parameters(method: Any) -> list[tuple[str, Any, Any, Any]]:
