@@ -49,7 +49,10 @@ class Listed(NamedTuple):
 class Run:
     """Some elements of a stored list: how to tell whether others are the same, and how to build them anew."""
 
-    __slots__ = ("_copies", "_loaded", "count", "mark")
+    __slots__ = ("_copies", "_loaded", "can_load", "count", "mark")
+
+    can_load: bool
+    """Whether `load` can be called."""
 
     def __init__(self, elements: Sequence[Any], codec: Codec) -> None:
         mark = fingerprint(elements)
@@ -59,6 +62,7 @@ class Run:
             self.mark = keep(mark)
         else:
             self.mark = Listed(codec.dump(elements))
+        self.can_load = isinstance(self.mark, Listed) or can_rebuild(self.mark)
         self._copies: Copies | None = None
         self._loaded = False
 
@@ -80,10 +84,6 @@ class Run:
                 return rebuild(mark)
             self._copies = copier(mark)
         return self._copies()
-
-    def can_load(self) -> bool:
-        """Whether `load` can be called."""
-        return isinstance(self.mark, Listed) or can_rebuild(self.mark)
 
     def size(self) -> int:
         """About how many bytes of memory it takes: twice as many where copies are made of it."""
@@ -112,7 +112,7 @@ class ListMemo(NamedTuple):
         length = sum(map(abs, pieces[1::2]))
         if truncate(self.pieces, length) != (tuple(pieces), length):
             return None
-        if not all(run.can_load() for run in self.runs):
+        if not all(run.can_load for run in self.runs):
             return None
         return RememberedList(self, length)
 
