@@ -165,3 +165,37 @@ def test_the_commits_of_threads_that_wait_are_exact(database: str) -> None:
             head, before = saver.list(address(name))
             assert head.checkpoint["channel_values"] == {"a": name}
             assert before.pending_writes == [(task, "n", name) for task in "xyz"]
+
+
+def test_a_process_that_did_not_store_all_of_a_thread_looks_for_objects_and_commits_in_one_statement(
+    database: str,
+) -> None:
+    document = {"text": "shared " * 100}
+    sent: list[str] = []
+
+    class Recording(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
+            sent.append(" ".join(bytes(query).decode().split()[:3]))
+            return super().execute(query, *arguments, **options)
+
+    with (
+        PostgresSaver.from_conn_string(database) as one,
+        psycopg.connect(database, autocommit=True) as conn,
+    ):
+        one.setup()
+        first, versions = {"a": document, "b": {"text": "0 " * 100}}, {"a": 1, "b": 1}
+        config = one.put(address("t"), point(first, versions), {"step": 0}, versions)
+        other = PostgresSaver(conn)
+        values: Any = None
+        for step in range(1, 4):  # the first goes the long way: nothing is known of the thread
+            values = {"a": document, "b": {"text": f"{step} " * 100}}
+            versions = {"a": step + 1, "b": step + 1}
+            conn.cursor_factory = Recording
+            sent.clear()
+            config = other.put(config, point(values, versions), {"step": step}, versions)
+        assert sent == ["SELECT i, n", "WITH thread AS"]
+        objects = one.conn.execute("SELECT count(*) FROM threadkeep_object").fetchone()  # type: ignore[union-attr]  # a connection
+        assert objects == (5,)
+        found = one.get_tuple(address("t"))
+        assert found is not None
+        assert found.checkpoint["channel_values"] == values

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from threadkeep.checkpoint import requests as ask
-from threadkeep.checkpoint.objects import Range
+from threadkeep.checkpoint.objects import Blob, Range
 from threadkeep.checkpoint.requests import NewPoint, NewWrites, Plan, Request, StoredRow, ThreadRow
 
 __all__ = ["Foretold", "KnownThread", "KnownThreads", "foretell"]
@@ -146,13 +146,28 @@ class _Unknown(Exception):
     """A plan asked for more than is known."""
 
 
-def foretell(plan: Callable[[], Plan[Any]], threads: KnownThreads) -> Foretold | None:
-    """What a commit will store, found without asking the database; None if that takes more than is known."""
-    seer = _Seer(threads)
+class _Asked(Exception):
+    """A plan must know which of some objects the thread has."""
+
+    def __init__(self, request: ask.FindObjects) -> None:
+        self.request = request
+
+
+def foretell(
+    plan: Callable[[], Plan[Any]], threads: KnownThreads, found: dict[Blob, int] | None = None
+) -> Foretold | ask.FindObjects | None:
+    """What a commit will store, found without asking the database; None if that takes more than is known.
+
+    Where it only takes the numbers of objects that other processes may have stored, the request for them:
+    foretell again with the answer. It counts as what is known does: until the thread changes.
+    """
+    seer = _Seer(threads, found)
     try:
         result = ask.drive(plan(), seer.answer)
     except _Unknown:
         return None
+    except _Asked as asked:
+        return asked.request
     except Exception:  # the plan refuses what it sees here; whether it really does is for the long way to say
         return None
     if seer.known is None:
@@ -166,8 +181,9 @@ def foretell(plan: Callable[[], Plan[Any]], threads: KnownThreads) -> Foretold |
 class _Seer:
     """Answers the requests of one commit on one thread, or raises `_Unknown`."""
 
-    def __init__(self, threads: KnownThreads) -> None:
+    def __init__(self, threads: KnownThreads, found: dict[Blob, int] | None) -> None:
         self._threads = threads
+        self._found = found
         self.thread_id = ""
         self.known: KnownThread | None = None
         self.points: list[NewPoint] = []
@@ -209,6 +225,10 @@ class _Seer:
         if isinstance(request, ask.AddObjects):
             self.objects = request
             return None
+        if isinstance(request, ask.FindObjects):
+            if self._found is None:
+                raise _Asked(request)
+            return self._found
         raise _Unknown
 
     def _find(self, request: ask.FindThread) -> ThreadRow | None:

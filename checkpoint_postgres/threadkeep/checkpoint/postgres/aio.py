@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
@@ -14,9 +15,9 @@ from threadkeep.checkpoint.foretold import Foretold
 from threadkeep.checkpoint.group import AsyncGroup
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.planned import PlannedSaver
-from threadkeep.checkpoint.postgres.operations import MAX_VALUE_BYTES, Operations
+from threadkeep.checkpoint.postgres.operations import MAX_VALUE_BYTES, Operations, together
 from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
-from threadkeep.checkpoint.requests import Plan
+from threadkeep.checkpoint.requests import FindObjects, Plan
 from threadkeep.checkpoint.serde.base import SerializerProtocol
 from threadkeep.errors import StorageUnavailableError
 from threadkeep.postgres import setup as tables
@@ -135,7 +136,10 @@ class AsyncPostgresSaver(PlannedSaver):
 
     async def _store_all(self, commits: list[Commit]) -> list[list[Learned] | BaseException | None]:
         """What each commit gave; None for one that must go the long way."""
-        foretold = self._operations.foretell(commits)
+        told = self._operations.foretell(commits)
+        if any(isinstance(it, FindObjects) for it in told):
+            told = await self._connections.read(partial(self._operations.find, commits, told, self._codec))
+        foretold = together(told)
         results = iter(await self._store_foretold([it for it in foretold if it is not None]))
         return [None if it is None else next(results) for it in foretold]
 

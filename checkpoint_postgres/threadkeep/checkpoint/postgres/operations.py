@@ -8,17 +8,19 @@ from typing import Any, TypeVar
 from threadkeep.checkpoint.commits import Commit
 from threadkeep.checkpoint.foretold import Foretold, KnownThread, KnownThreads, foretell
 from threadkeep.checkpoint.memo import Learned
-from threadkeep.checkpoint.objects import Codec
+from threadkeep.checkpoint.objects import Blob, Codec
 from threadkeep.checkpoint.postgres import sql
+from threadkeep.checkpoint.postgres.names import place_of
 from threadkeep.checkpoint.postgres.rows import Storage, commit_all, is_large, reference
 from threadkeep.checkpoint.postgres.rows import commit as commit_one
 from threadkeep.checkpoint.postgres.session import Session
 from threadkeep.checkpoint.postgres.tables import CHECKPOINTS
-from threadkeep.checkpoint.requests import Plan
+from threadkeep.checkpoint.requests import FindObjects, Plan
 from threadkeep.postgres import ledger
+from threadkeep.postgres.arrays import Byteas, Numbers
 from threadkeep.postgres.statements import Statements, Steps, checked_schema
 
-__all__ = ["MAX_VALUE_BYTES", "Operations"]
+__all__ = ["MAX_VALUE_BYTES", "Operations", "together"]
 
 T = TypeVar("T")
 MAX_VALUE_BYTES = 256 * 1024 * 1024
@@ -67,20 +69,32 @@ class Operations:
         news = yield from session.run(commit.plan())
         return news, session.learned(news)
 
-    def foretell(self, commits: Sequence[Commit]) -> list[Foretold | None]:
+    def foretell(self, commits: Sequence[Commit]) -> list[Foretold | FindObjects | None]:
         """What each commit will store if nobody else changes its thread.
 
-        None where too little is known, for a large one, or if a commit before is of the same thread.
+        A request where `find` must be asked first. None where too little is known.
         """
-        found: list[Foretold | None] = []
-        threads: set[str] = set()
-        for commit in commits:
-            told = foretell(commit.plan, self._threads) if self._hash_key is not None else None
-            alone = told is None or told.thread_id in threads or is_large(told)
-            found.append(None if alone else told)
-            if told is not None:
-                threads.add(told.thread_id)
-        return found
+        if self._hash_key is None:
+            return [None] * len(commits)
+        return [foretell(commit.plan, self._threads) for commit in commits]
+
+    def find(
+        self, commits: Sequence[Commit], told: Sequence[Foretold | FindObjects | None], codec: Codec
+    ) -> Steps[list[Foretold | FindObjects | None]]:
+        """What `foretell` says once it knows the objects that it asked for."""
+        storage = yield from self._ready(codec)
+        blobs = [(it.no, blob) for it in told if isinstance(it, FindObjects) for blob in it.blobs]
+        places = Byteas(place_of(blob, storage.hash_key) for _, blob in blobs)
+        threads = Numbers(no for no, _ in blobs)
+        (rows,) = yield [self._statements.ask(sql.OBJECTS_OF_MANY, threads, places)]
+        found: dict[int, dict[Blob, int]] = {}
+        for i, n in rows:
+            no, blob = blobs[i - 1]
+            found.setdefault(no, {})[blob] = n
+        return [
+            foretell(commit.plan, self._threads, found.get(it.no, {})) if isinstance(it, FindObjects) else it
+            for commit, it in zip(commits, told, strict=True)
+        ]
 
     def store_foretold(self, them: Sequence[Foretold], codec: Codec) -> Steps[list[int | None]]:
         """Stores commits of different threads in one statement, or two if some are new.
@@ -128,3 +142,16 @@ class Operations:
         for thread_id, known in threads.items():
             self._threads.learn(thread_id, known)
         return news
+
+
+def together(told: Sequence[Foretold | FindObjects | None]) -> list[Foretold | None]:
+    """Those that may share a statement: not large ones, nor those of whose thread there is one before."""
+    threads: set[str] = set()
+    kept: list[Foretold | None] = []
+    for it in told:
+        if not isinstance(it, Foretold):
+            kept.append(None)
+            continue
+        kept.append(None if it.thread_id in threads or is_large(it) else it)
+        threads.add(it.thread_id)
+    return kept

@@ -185,6 +185,10 @@ _COMMIT_ALL = """
 COMMIT_ALL = _COMMIT_ALL.replace("<threads>", _CHANGE_ALL).replace("<ref>", "bigint")
 COMMIT_ALL_NEW = _COMMIT_ALL.replace("<threads>", _MAKE_ALL).replace("<ref>", "bytea")
 
+OBJECTS_OF_MANY = """
+    SELECT i, n FROM unnest((SELECT %b::bigint[]), (SELECT %b::bytea[])) WITH ORDINALITY AS mine (no, at, i)
+    CROSS JOIN LATERAL (
+        SELECT n FROM {object} AS objects WHERE objects.no = mine.no AND objects.place = mine.at) AS found"""
 OBJECTS_AT = "SELECT place, n FROM {object} WHERE no = %b AND place = ANY(%b::bytea[])"
 # Nothing if the thread began a new epoch since its row was read: a number may then be another object's. The
 # sub-selects as in COMMIT_ALL.
@@ -272,7 +276,7 @@ COPY_NEXT = """
 ALL = [
     HASH_KEY, FIND_THREAD, LOCK_THREAD, HEAD_BY_KEY, ADD_THREAD, CHANGED, HEAD, NEWEST_POINT, READ_POINT,
     FIND_NEWEST, FIND_NEWEST_COLD, FIND_POINT, HAS_CHILD, READ_WRITES, READ_TASK, SET_WRITES, ADD_POINTS,
-    ADD_WRITES,
+    ADD_WRITES, OBJECTS_OF_MANY,
     ADD_OBJECTS, COMMIT_SHALLOW, COMMIT_ALL, COMMIT_ALL_NEW, OBJECTS_AT, OBJECTS_BETWEEN, THREADS,
     THREADS_OF_RUNS, POINT_ROWS, WRITE_ROWS, STALE, NUMBERS, DROP_POINTS, DROP_WRITES, DROP_OBJECTS,
     DROP_ALL_POINTS, DROP_ALL_WRITES, DROP_ALL_OBJECTS, SWEEP, TOUCH, BURY, COPY_POINTS, COPY_WRITES,
