@@ -73,7 +73,7 @@ def test_the_engine_stays_near_6000_lines_and_a_backend_under_1000() -> None:
     assert sqlite < 1000
     assert postgres < 1500  # a third of it are statements and tables
     assert total("store_memory/") < 1500  # ranking, words, equality indexes, a file format
-    assert total("postgres/") < 800
+    assert total("postgres/") < 1100
 
 
 def test_ruff_refuses_complexity_above_10_and_sql_built_from_strings() -> None:
