@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from tests.contract_store.backends import BACKENDS, Backend, Store, opened
 from tests.contract_store.random_filters import Case, cases
 from threadkeep.store.base import InvalidFilterError, PutOp, SearchOp
-from threadkeep.store.filter import matches, parse
+from threadkeep.store.filter import equal, matches, parse
 
 NS = ("n",)
 
@@ -172,6 +172,34 @@ async def test_a_filtered_page_is_full_while_items_are_left(store: Store) -> Non
     for offset in (0, 1, 10, 90, 95, 99, 100, 500):
         page = await store.search(NS, filter={"third": True}, limit=10, offset=offset)
         assert [item.value["n"] for item in page] == list(range(0, 300, 3))[offset : offset + 10]
+
+
+async def test_a_list_of_operands_may_be_of_any_length(store: Store) -> None:
+    held = [1, 1.5, "é\0", None, [1], {"a": 1.0}, True]
+    await store.batch([PutOp(NS, str(n), {"x": value}) for n, value in enumerate(held)])
+    await store.put(NS, "missing", {})
+    others: list[Any] = list(range(100, 70_000))
+    operands: list[list[Any]] = [[1.0, "é\0", {"a": 1}], [None, [1.0], 1.5], ["1", "true", [1, 1], {}, True]]
+    for asked in operands:
+        found = {str(n) for n, value in enumerate(held) if any(equal(value, each) for each in asked)}
+        assert {item.key for item in await store.search(NS, filter={"x": {"$in": asked + others}})} == found
+        left = await store.search(NS, filter={"x": {"$nin": others + asked}})
+        assert {item.key for item in left} == {"missing", *map(str, range(len(held)))} - found
+
+
+@pytest.mark.parametrize("depth", [20, 80, 160, 240, 400])
+async def test_a_filter_is_nested_100_deep_at_most(store: Store, depth: int) -> None:
+    await store.put(NS, "k", {"a": 1})
+    path: dict[str, Any] = {"a": {"$ne": 1}}
+    turned: dict[str, Any] = {"a": 1}
+    for _ in range(depth):
+        path, turned = {"a": path}, {"$not": turned}
+    for filter, found in ((path, []), (turned, ["k"])):
+        if depth < 100:
+            assert [item.key for item in await store.search(NS, filter=filter)] == found
+        else:
+            with pytest.raises(InvalidFilterError, match="nested too deeply"):
+                await store.search(NS, filter=filter)
 
 
 async def compare(store: Store, home: str, values: list[dict[str, Any]], asked: list[dict[str, Any]]) -> None:

@@ -280,6 +280,22 @@ async def test_a_hybrid_search_fuses_both_rankings(texts: Store) -> None:
 
 
 @WORDS
+async def test_pages_of_a_hybrid_search_fit_together_at_any_offset(store: Store) -> None:
+    made = [PutOp(NS, str(n), {"text": f"word {'a' * (n % 40)} {n * 7 % 900}"}) for n in range(900)]
+    await store.batch(made)
+    by_offset, by_cursor = [], []
+    for offset in range(0, 1000, 100):
+        page = await store.search(NS, query="word aaa", mode="hybrid", limit=100, offset=offset)
+        by_offset += [item.key for item in page]
+    page = await store.search(NS, query="word aaa", mode="hybrid", limit=100)
+    while page:
+        by_cursor += [item.key for item in page]
+        page = await store.search(NS, query="word aaa", mode="hybrid", limit=100, after=page[-1])
+    assert sorted(by_offset) == sorted(str(n) for n in range(900))
+    assert by_cursor == by_offset
+
+
+@WORDS
 async def test_near_texts_are_found_by_their_parts(texts: Store) -> None:
     found = await texts.search(NS, query="i am the plumber", limit=1)
     assert [item.key for item in found] == ["plumber"]

@@ -17,6 +17,8 @@ from threadkeep.store.postgres.operations import SWEPT_AT_ONCE
 
 POOL: Any = {"min_size": 2, "max_size": 8}
 START = datetime(2026, 1, 1, tzinfo=UTC)
+DELETED = PutOp(("n",), "1", None)
+WAITING = "SELECT FROM pg_locks WHERE NOT granted"
 
 
 def in_threads(count: int, run: Any) -> None:
@@ -53,6 +55,23 @@ def test_sixteen_threads_share_a_store(database: str, options: Any) -> None:
         in_threads(16, run)
         assert len(store.search(("t",), limit=1000)) == 144
         assert store.list_namespaces(max_depth=1) == [("t",)]
+
+
+def test_a_batch_that_puts_and_deletes_holds_its_items_in_the_order_of_their_names(database: str) -> None:
+    with PostgresStore.from_conn_string(database) as store, psycopg.connect(database) as other:
+        store.setup()
+        store.batch([PutOp(("n",), key, {"v": 0}) for key in "12"])
+        hold = "SELECT FROM threadkeep_item WHERE key = %s FOR UPDATE NOWAIT"
+        other.execute(hold, ("1",))
+        work = threading.Thread(target=store.batch, args=([PutOp(("n",), "2", {"v": 1}), DELETED],))
+        work.start()
+        with psycopg.connect(database, autocommit=True) as observer:
+            while work.is_alive() and not observer.execute(WAITING).fetchall():
+                pass
+        other.execute(hold, ("2",))  # were it held by the batch, both would wait for each other
+        other.commit()
+        work.join()
+        assert [(item.key, item.value) for item in store.search(("n",))] == [("2", {"v": 1})]
 
 
 def test_batches_that_write_the_same_items_in_other_orders_all_happen(database: str) -> None:
@@ -244,3 +263,45 @@ async def test_a_sweeper_ends_with_an_error_that_waiting_does_not_mend(database:
         task = await store.start_ttl_sweeper()
         with pytest.raises(StorageError, match=r"setup\(\)"):
             await task
+
+
+def test_a_sweeper_whose_event_loop_is_closed_does_not_keep_the_store_from_closing(database: str) -> None:
+    store = AsyncPostgresStore.from_conn_string(database)
+
+    async def begin() -> None:
+        await store.setup()
+        await store.start_ttl_sweeper()
+        await store.aput(("n",), "k", {"a": 1})
+
+    async def end() -> bool:
+        stopped = await store.stop_ttl_sweeper()
+        await store.aclose()
+        return stopped
+
+    asyncio.run(begin())
+    assert asyncio.run(end()) is True
+
+
+def test_a_store_without_an_index_that_waits_for_one_with_leaves_no_vector_of_what_it_overwrote(
+    database: str,
+) -> None:
+    def embed(texts: Any) -> list[list[float]]:
+        return [[1.0, 0.0] if text == "apple" else [0.0, 1.0] for text in texts]
+
+    with (
+        psycopg.connect(database, autocommit=True) as conn,
+        PostgresStore.from_conn_string(database) as without,
+        psycopg.connect(database, autocommit=True) as observer,
+    ):
+        store = PostgresStore(conn, index={"dims": 2, "embed": embed, "fields": ["text"]})
+        store.setup()
+        store.put(("n",), "k", {"text": "pear"})
+        with conn.transaction():
+            store.put(("n",), "k", {"text": "apple"})
+            work = threading.Thread(target=without.put, args=(("n",), "k", {"text": "banana"}))
+            work.start()
+            while work.is_alive() and not observer.execute(WAITING).fetchall():
+                pass
+        work.join()
+        assert store.search(("n",), query="apple") == []
+        assert [item.value for item in store.search(("n",))] == [{"text": "banana"}]

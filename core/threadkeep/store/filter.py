@@ -112,6 +112,8 @@ class Not(NamedTuple):
 Node: TypeAlias = Equals | In | Compare | Exists | IsObject | Contains | And | Or | Not
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {"$gt": gt, "$gte": ge, "$lt": lt, "$lte": le}
+MAX_DEPTH = 100
+"""Conditions in each other."""
 _LOGIC = ("$and", "$or", "$not")
 OPERATORS = ("$eq", "$ne", *_COMPARISONS, "$in", "$nin", "$exists", "$contains", *_LOGIC)
 
@@ -125,9 +127,30 @@ def parse(filter: Mapping[str, Any] | None) -> Node:
     if not isinstance(filter, Mapping):
         raise InvalidFilterError(f"A filter must be a dict, not {type(filter).__name__}: {filter!r}")
     try:
-        return _all(_members(filter, ()))
+        tree = _all(_members(filter, ()))
     except RecursionError:
-        raise InvalidFilterError("The filter is nested too deeply, or in itself.") from None
+        tree = None
+    if tree is None or _is_too_deep(tree):
+        raise InvalidFilterError(
+            f"The filter is nested too deeply, or in itself: {MAX_DEPTH} conditions may lie in each other."
+        )
+    return tree
+
+
+def _is_too_deep(tree: Node) -> bool:
+    """Whether evaluating or compiling it could run out of Python's stack."""
+    level = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [part for node in level for part in _parts(node)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(node: Node) -> tuple[Node, ...]:
+    if isinstance(node, And | Or):
+        return node.parts
+    return (node.part,) if isinstance(node, Not) else ()
 
 
 def _all(parts: Iterator[Node]) -> Node:

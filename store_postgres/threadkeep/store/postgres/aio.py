@@ -225,6 +225,8 @@ class AsyncPostgresStore(AsyncBatchedBaseStore):
             return True
         stop, task = self._sweeper
         stop.set()
+        if task.done():  # perhaps with its event loop, which is closed now
+            return True
         await asyncio.wait([task], timeout=timeout)
         return task.done()
 

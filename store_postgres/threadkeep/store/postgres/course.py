@@ -66,7 +66,8 @@ def course(operations: Operations, ops: Iterable[Op]) -> Course[list[Result]]:
     recall = operations.recall
     batch = prepared(ops, indexed=recall is not None)
     if recall is None:
-        results: list[Result] = yield _of(batch.is_one_statement)(lambda: operations.run(batch))
+        single = batch.is_one_statement and not (batch.writes and operations.forgets)
+        results: list[Result] = yield _of(single)(lambda: operations.run(batch))
         return results
     texts = {
         place: recall.texts(put.value, put.op.index) for place, put in batch.writes.items() if put is not None

@@ -54,6 +54,9 @@ _COMPARE_TEXT = {
 }
 # JSONB has an order of texts, but that of the database's collation.
 _TEXT = """(<field> #>> '{{}}') COLLATE "C" """
+FEW = 20
+"""Longer lists of `$in` are one parameter, which the server hashes: a statement has at most 65,535."""
+_AMONG = "coalesce(<field> IN (SELECT jsonb_array_elements(<operands>)), false)"
 _HELD = "EXISTS (SELECT FROM jsonb_array_elements(<field>) AS element WHERE element = <operand>)"
 
 
@@ -96,6 +99,9 @@ class _Compiler:
         return f"item.value @> {self._json(held)}"
 
     def _in(self, node: In) -> str:
+        if len(node.values) > FEW:
+            among = _AMONG.replace("<operands>", self._json(list(node.values)))
+            return among.replace("<field>", self._field(node.path))
         return self._or(Or(tuple(Equals(node.path, value) for value in node.values)))
 
     def _compare(self, node: Compare) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
@@ -155,7 +155,8 @@ class Operations:
         self.load = json.loads if deserializer is None else lambda body: deserializer(body.encode())
         self._quoted: dict[str, bytes] = {}
         self._checked = False
-        self._put = sql.PUT
+        self.forgets = recall is None
+        """Whether it overwrites what may have vectors and makes none: where others have an index."""
 
     def ask(self, template: str, parameters: Any) -> Statement:
         """A statement that gives rows."""
@@ -181,8 +182,8 @@ class Operations:
             if self.recall is not None:
                 ledger.check(VECTORS, self.schema, of_vectors)
                 yield from self.recall.ready(self.ask)
-            elif of_vectors:
-                self._put = sql.PUT_WITHOUT_INDEX
+            else:
+                self.forgets = bool(of_vectors)
             self._checked = True
 
     def run(
@@ -367,25 +368,31 @@ class Operations:
         return self.ask(sql.NAMESPACES, parameters), read
 
     def _writes(self, batch: Batch, now: datetime | None) -> Iterable[Statement]:
-        """In the order of the places: two batches that write the same ones do not wait for each other."""
-        puts = [(ns, key, put) for (ns, key), put in sorted(batch.writes.items(), key=_place) if put]
-        gone = [place for place, put in sorted(batch.writes.items(), key=_place) if put is None]
-        if puts:
-            yield self.tell(
-                self._put,
-                {
-                    "ns": Texts([ns for ns, _, _ in puts]),
-                    "key": Texts([key for _, key, _ in puts]),
-                    "body": Texts([put.body for _, _, put in puts]),
-                    "searchable": Texts([put.searchable for _, _, put in puts]),
-                    "ttl": [None if put.op.ttl is None else float(put.op.ttl) for _, _, put in puts],
-                    "words": Texts([self._words(put) for _, _, put in puts]),
-                    "fields": Texts([_fields(put) for _, _, put in puts]),
-                    "now": now,
-                },
-            )
-        if gone:
-            yield self.tell(sql.DELETE, {"ns": [ns for ns, _ in gone], "key": [key for _, key in gone]})
+        """In the order of the places, puts and deletes mixed as they come: so no two batches wait for each
+        other, whatever of it exists.
+        """
+        for deletes, run in groupby(sorted(batch.writes.items(), key=_place), lambda write: write[1] is None):
+            if deletes:
+                yield self.tell(sql.DELETE, _names([place for place, _ in run]))
+            else:
+                yield from self._puts([(place, cast("Put", put)) for place, put in run], now)
+
+    def _puts(self, puts: list[tuple[Place, Put]], now: datetime | None) -> Iterable[Statement]:
+        names = _names([place for place, _ in puts])
+        yield self.tell(
+            sql.PUT,
+            {
+                **names,
+                "body": Texts([put.body for _, put in puts]),
+                "searchable": Texts([put.searchable for _, put in puts]),
+                "ttl": [None if put.op.ttl is None else float(put.op.ttl) for _, put in puts],
+                "words": Texts([self._words(put) for _, put in puts]),
+                "fields": Texts([_fields(put) for _, put in puts]),
+                "now": now,
+            },
+        )
+        if self.forgets:
+            yield self.tell(sql.FORGET, names)
 
     def _words(self, put: Put) -> str | None:
         """What the item is found by in a search by words."""
@@ -409,6 +416,10 @@ class Operations:
 
 def _fields(put: Put) -> str | None:
     return None if put.op.index is None else json.dumps(put.op.index)
+
+
+def _names(places: list[Place]) -> dict[str, Texts]:
+    return {"ns": Texts([ns for ns, _ in places]), "key": Texts([key for _, key in places])}
 
 
 def _place(write: tuple[Place, Put | None]) -> Place:

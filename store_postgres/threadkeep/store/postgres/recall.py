@@ -12,7 +12,7 @@ from threadkeep.errors import StorageError
 from threadkeep.postgres.arrays import Byteas, Numbers, Texts
 from threadkeep.postgres.statements import Statement, Steps
 from threadkeep.store.base import SearchOp, ensure_embeddings
-from threadkeep.store.lexical import fuse, fused_depth, words
+from threadkeep.store.lexical import deeper, fuse, fused_depth, words
 from threadkeep.store.postgres import vectors
 from threadkeep.store.postgres.filters import Condition
 from threadkeep.store.postgres.indexes import PostgresIndexConfig, VectorIndex, chosen
@@ -160,23 +160,15 @@ class Recall:
         return known
 
     def _by_both(self, ask: Ask, tell: Tell) -> Steps[Found]:
-        """The best of both rankings, fused."""
-        op, depth = ask.op, fused_depth(ask.op.limit, ask.op.offset)
-        cursor = ask.parameters.get("after")
+        """The best of both rankings, fused; more of them while the page behind a cursor is not full."""
+        depth = fused_depth(ask.op.limit, ask.op.offset)
         whole = ask._replace(parameters={n: held for n, held in ask.parameters.items() if n != "after"})
-        meaning, worded = yield from together(
-            [self._by_meaning(whole, tell, depth, 0), _worded(whole, tell, depth)]
-        )
-        items = {tuple(row[:2]): row for row in (*worded.rows, *meaning.rows)}
-        scores = fuse([[tuple(row[:2]) for row in found.rows] for found in (meaning, worded)])
-        ranked = sorted((-score, items[name][4], *name) for name, score in scores.items())
-        if cursor is not None:
-            given = ask.parameters
-            ranked = [
-                place for place in ranked if place > (-cursor, given["updated"], given["ns"], given["key"])
-            ]
-        page = ranked[op.offset : op.offset + op.limit]
-        return meaning._replace(rows=[(*items[ns, key][:6], -score) for score, _, ns, key in page])
+        while True:
+            both = yield from together([self._by_meaning(whole, tell, depth, 0), _worded(whole, tell, depth)])
+            found = _fused(ask, *both)
+            if len(found.rows) >= ask.op.limit or max(len(each.rows) for each in both) < depth:
+                return found
+            depth = deeper(depth)
 
     # Writing
 
@@ -233,6 +225,20 @@ class Recall:
                 "dims": self.index.dims,
             }
             yield tell(vectors.KEPT, given), len(kept)
+
+
+def _fused(ask: Ask, meaning: Found, worded: Found) -> Found:
+    """The page of what both found."""
+    op, cursor = ask.op, ask.parameters.get("after")
+    items = {tuple(row[:2]): row for row in (*worded.rows, *meaning.rows)}
+    scores = fuse([[tuple(row[:2]) for row in found.rows] for found in (meaning, worded)])
+    ranked = sorted((-score, items[name][4], *name) for name, score in scores.items())
+    if cursor is not None:
+        given = ask.parameters
+        place = (-cursor, given["updated"], given["ns"], given["key"])
+        ranked = [each for each in ranked if each > place]
+    page = ranked[op.offset : op.offset + op.limit]
+    return meaning._replace(rows=[(*items[ns, key][:6], -score) for score, _, ns, key in page])
 
 
 def _shape(ask: Ask) -> Shape:

@@ -38,12 +38,12 @@ PUT = complete("""
         fields = excluded.fields,
         created = CASE WHEN item.expires <= excluded.updated THEN excluded.created ELSE item.created END,
         updated = excluded.updated, ttl = excluded.ttl, expires = excluded.expires""")
-# By a store without an index where others have one: what they embedded is no longer the item.
-PUT_WITHOUT_INDEX = """
-    WITH stale AS (DELETE FROM {vector} AS v USING {item} AS item,
+# After the puts of a store without an index where others have one: what they embedded is no longer the item.
+# Not in the statement of the puts, which would not see what one of the others stored while it waited for it.
+FORGET = """
+    DELETE FROM {vector} AS v USING {item} AS item,
         unnest(%(ns)b::text[], %(key)b::text[]) AS asked (ns, key)
-        WHERE item.ns = asked.ns COLLATE "C" AND item.key = asked.key COLLATE "C" AND v.item = item.no)
-    <put>""".replace("<put>", PUT)
+    WHERE item.ns = asked.ns COLLATE "C" AND item.key = asked.key COLLATE "C" AND v.item = item.no"""
 DELETE = """
     DELETE FROM {item} AS item USING unnest(%(ns)b::text[], %(key)b::text[]) AS gone (ns, key)
     WHERE item.ns = gone.ns COLLATE "C" AND item.key = gone.key COLLATE "C" """
