@@ -192,7 +192,8 @@ class File:
         rows = self._rows(sql.FIND_THREAD, (it.ns, it.thread_id))
         if not rows:
             return None
-        row = ThreadRow(*rows[0], it.ns)
+        no, epoch, grave, next, head = rows[0]
+        row = ThreadRow(no, epoch, grave, next, head, it.ns)
         if self._writing:
             self._threads.keep(it.thread_id, row)
         return row
