@@ -1,8 +1,7 @@
 """Every statement on checkpoints. Constants with bound parameters.
 
-A number of the form `no << 32 | n` is that of object n, or of hash n, of thread `no`. The operators << | &
-have one precedence in SQLite: from left to right. Parameters are never `?1`: Python 3.12.0 to 3.12.3 warn of
-each (https://github.com/python/cpython/issues/117995).
+A number `no << 32 | n` is that of object n, or of hash n, of thread `no`; << | & have one precedence.
+Parameters are never `?1`: Python 3.12.0 to 3.12.3 warn. https://github.com/python/cpython/issues/117995
 """
 
 FIND_THREAD = """
