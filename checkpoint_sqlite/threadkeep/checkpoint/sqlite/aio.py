@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import aiosqlite
 
 from threadkeep.checkpoint.commits import Commit, OnConflict
+from threadkeep.checkpoint.group import AsyncGroup
 from threadkeep.checkpoint.memo import Learned
 from threadkeep.checkpoint.planned import PlannedSaver
 from threadkeep.checkpoint.requests import Plan
@@ -22,8 +23,6 @@ from threadkeep.loops import from_thread
 __all__ = ["AsyncSqliteSaver"]
 
 T = TypeVar("T")
-_MOST = 64
-"""Plans in one hop."""
 
 
 class AsyncSqliteSaver(PlannedSaver):
@@ -112,8 +111,7 @@ class _Worker:
         self._file: File | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
-        self._waiting: deque[tuple[Job, asyncio.Future[Any]]] = deque()
-        self._draining: asyncio.Task[None] | None = None
+        self._group: AsyncGroup[Job, Any] = AsyncGroup(partial(self.do, File.run_all), runs=1)
         with suppress(RuntimeError):  # made outside a loop, it belongs to the first that uses it
             self._loop = asyncio.get_running_loop()
 
@@ -126,8 +124,7 @@ class _Worker:
                     "An AsyncSqliteSaver belongs to one event loop, and its loop is still open. Make a saver "
                     "for each loop; they may share the file."
                 )
-            self._loop, self._opening, self._draining = loop, asyncio.Lock(), None
-            self._waiting.clear()
+            self._loop, self._opening = loop, asyncio.Lock()
         async with self._opening:
             if self._file is None:
                 try:
@@ -149,31 +146,8 @@ class _Worker:
         """Runs a plan, in one hop with those of other tasks that wait."""
         if self._file is None or self._loop is not asyncio.get_running_loop():
             await self.open()
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(((writing, plan), done))
-        if self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
-        return await done
-
-    async def _drain(self) -> None:
-        """Runs what waits. A task of its own, so that a cancelled caller takes nobody with it."""
-        try:
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
-                batch = [each for each in batch if not each[1].cancelled()]
-                try:
-                    results = await self.do(File.run_all, [job for job, _ in batch])
-                except Exception as error:
-                    results = [error] * len(batch)
-                for (_, done), result in zip(batch, results, strict=True):
-                    if done.cancelled():
-                        continue
-                    if isinstance(result, BaseException):
-                        done.set_exception(result)
-                    else:
-                        done.set_result(result)
-        finally:
-            self._draining = None
+        result: T = await self._group.run((writing, plan))
+        return result
 
     def from_thread(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine of the loop, for another thread."""
